@@ -1,0 +1,30 @@
+package io.migrationd.migrationd.link;
+
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.FixedRecvByteBufAllocator;
+import io.netty.channel.socket.SocketChannel;
+
+/** Socket options of every migration connection. */
+final class LinkOptions {
+    /** One read takes up to this much, so that page records are mostly whole within one buffer. */
+    private static final int RECEIVE_BYTES = 256 * 1024;
+
+    private LinkOptions() {}
+
+    static void configure(Channel channel) {
+        channel.config().setRecvByteBufAllocator(new FixedRecvByteBufAllocator(RECEIVE_BYTES));
+        // The peer may end its direction first: what we still have to say (SHUT) must get out.
+        channel.config().setOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
+        if (channel instanceof SocketChannel tcp) {
+            tcp.config().setTcpNoDelay(true);
+            tcp.config().setKeepAlive(true);
+        }
+    }
+
+    static void lingerZero(Channel channel) {
+        if (channel instanceof SocketChannel tcp) {
+            tcp.config().setSoLinger(0);
+        }
+    }
+}
