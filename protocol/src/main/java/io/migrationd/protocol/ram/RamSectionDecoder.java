@@ -37,7 +37,7 @@ public final class RamSectionDecoder<B> {
      * @param xbzrleAllowed whether delta pages were agreed on; refused otherwise
      */
     public RamSectionDecoder(int pageSizeBytes, boolean xbzrleAllowed, RamRecordHandler<B> handler) {
-        if (Integer.bitCount(pageSizeBytes) != 1 || pageSizeBytes < 512 || pageSizeBytes > StreamReader.MAX_SLICE / 2) {
+        if (Integer.bitCount(pageSizeBytes) != 1 || pageSizeBytes < 512 || pageSizeBytes > StreamReader.MAX_SLICE) {
             throw new IllegalArgumentException("a guest page of " + pageSizeBytes + " bytes");
         }
         this.pageSizeBytes = pageSizeBytes;
