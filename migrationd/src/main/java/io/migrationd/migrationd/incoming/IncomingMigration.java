@@ -32,8 +32,8 @@ public final class IncomingMigration implements AutoCloseable {
 
     private final IncomingRequest request;
     private final Guest guest;
-    private final Links.Listener listener;
     private final ReentrantLock lock = new ReentrantLock();
+    private final Links.Listener listener;
     // Guarded by lock.
     private IncomingStatus status = IncomingStatus.SETUP;
     private @Nullable Throwable failure;
@@ -48,7 +48,13 @@ public final class IncomingMigration implements AutoCloseable {
     private IncomingMigration(IncomingRequest request) throws IOException {
         this.request = request;
         this.guest = request.guest();
-        this.listener = request.links().listen(request.uri(), this::accepted);
+        // A connection that comes at once waits in accepted() until the listener is known.
+        lock.lock();
+        try {
+            this.listener = request.links().listen(request.uri(), this::accepted);
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Starts to listen. The event {@code MIGRATION setup} is announced. */
@@ -171,6 +177,7 @@ public final class IncomingMigration implements AutoCloseable {
                     Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(opened));
             thread = reader;
             transition(Event.CONNECT);
+            opened.failIfSilent(request.peerSilenceMillis());
             reader.start();
         } finally {
             lock.unlock();

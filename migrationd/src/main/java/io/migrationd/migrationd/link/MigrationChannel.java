@@ -34,6 +34,9 @@ public interface MigrationChannel extends AutoCloseable {
     /** Tells the peer that nothing more comes, after all that was sent. */
     void shutdownOutput();
 
+    /** Breaks the connection if not one byte has come within {@code millis} from now. */
+    void failIfSilent(long millis);
+
     /** Breaks the connection at once; readers and writers fail with {@code cause}. The first cause wins. */
     void abort(IOException cause);
 

@@ -177,6 +177,20 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     }
 
     @Override
+    public void failIfSilent(long millis) {
+        channel.eventLoop()
+                .schedule(
+                        () -> {
+                            if (received.receivedBytes() == 0) {
+                                abort(new IOException(
+                                        "the peer %s has sent nothing for %d ms".formatted(peer, millis)));
+                            }
+                        },
+                        millis,
+                        TimeUnit.MILLISECONDS);
+    }
+
+    @Override
     public void abort(IOException cause) {
         failSending(cause);
         received.fail(cause);
