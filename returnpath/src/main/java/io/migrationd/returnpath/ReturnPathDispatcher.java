@@ -18,6 +18,7 @@ import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 /**
  * The source's end of the return path on one connection: owns the thread {@code mig-rp-<session>}, which reads, checks
@@ -133,11 +134,11 @@ public final class ReturnPathDispatcher implements AutoCloseable {
 
     private void fail(IOException failure) {
         replies.fail(failure);
-        log.atWarn()
+        log.atLevel(closing ? Level.INFO : Level.WARN)
                 .addKeyValue("session", session)
                 .addKeyValue("offset", in.offset())
                 .setCause(failure)
-                .log("return path failed");
+                .log("return path ended without SHUT");
     }
 
     private void readUntilShut() throws IOException {
