@@ -22,8 +22,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One incoming migration: listens, takes the first connection, owns the thread {@code mig-load-<id>}. Whatever fails before
- * the guest is whole leaves nothing of it here and is told to the source by SHUT(1).
+ * One incoming migration: listens, takes the first connection, owns the thread {@code mig-load-<id>}. Whatever fails
+ * before the guest is whole leaves nothing of it here and is told to the source by SHUT(1).
  */
 public final class IncomingMigration implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IncomingMigration.class);
@@ -173,8 +173,7 @@ public final class IncomingMigration implements AutoCloseable {
             }
             channel = opened;
             connectedNanos = System.nanoTime();
-            Thread reader =
-                    Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(opened));
+            Thread reader = Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(opened));
             thread = reader;
             transition(Event.CONNECT);
             opened.failIfSilent(request.peerSilenceMillis());

@@ -3,7 +3,9 @@ package io.migrationd.migrationd.incoming;
 import io.migrationd.protocol.stream.IllegalTransitionException;
 import java.util.List;
 
-/** Where an incoming migration stands, with QEMU's names. Wire source: QEMU 10.0 qapi/migration.json, MigrationStatus. */
+/**
+ * Where an incoming migration stands, with QEMU's names. Wire source: QEMU 10.0 qapi/migration.json, MigrationStatus.
+ */
 public enum IncomingStatus {
     /** Listening. */
     SETUP("setup"),

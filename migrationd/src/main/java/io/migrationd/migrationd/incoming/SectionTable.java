@@ -33,10 +33,7 @@ final class SectionTable {
         Introduced section = byId.get(sectionId);
         if (section == null) {
             throw new ProtocolException(
-                    "section.id",
-                    offset,
-                    "a section that a START has introduced",
-                    Integer.toUnsignedString(sectionId));
+                    "section.id", offset, "a section that a START has introduced", Integer.toUnsignedString(sectionId));
         }
         return section;
     }

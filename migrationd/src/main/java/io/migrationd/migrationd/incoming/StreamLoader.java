@@ -22,12 +22,16 @@ import io.migrationd.protocol.stream.StreamHeader;
 import io.migrationd.protocol.stream.StreamLimits;
 import io.migrationd.protocol.vmstate.GlobalState;
 import io.migrationd.protocol.vmstate.OpaqueSectionReader;
+import io.migrationd.protocol.vmstate.SectionSplitter.Section;
+import io.migrationd.protocol.wire.ChunkSource;
 import io.migrationd.protocol.wire.ProtocolException;
 import io.migrationd.protocol.wire.StreamReader;
 import io.migrationd.returnpath.ReturnPathSender;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -51,7 +55,7 @@ final class StreamLoader {
     private final ReturnPathSender.Outbound outbound;
     private final OpaqueSectionReader opaque;
     private final SectionTable table = new SectionTable();
-    private final List<DeviceSection> devices = new ArrayList<>();
+    private final List<Section> devices = new ArrayList<>();
     private boolean returnPathOpen;
     private @Nullable Boolean footers;
     private @Nullable RamReceiver ram;
@@ -64,7 +68,8 @@ final class StreamLoader {
 
         record Device(DeviceFormat format) implements SectionLoader {}
 
-        record RunStateRecord() implements SectionLoader {}
+        /** globalstate: ours to understand; a parked guest keeps it as well, to send it on. */
+        record RunStateRecord(boolean keep) implements SectionLoader {}
     }
 
     StreamLoader(
@@ -109,7 +114,7 @@ final class StreamLoader {
         }
         String description = readDescription(in);
         return new Loaded(
-                OpaqueDevices.settle(devices, description, incoming.devices().isPresent()),
+                incoming.devices().isPresent() ? known() : OpaqueDevices.settle(devices, description),
                 new IncomingState(runState, received.configuration().uuid(), 1 << pageBits, description));
     }
 
@@ -150,24 +155,22 @@ final class StreamLoader {
                 RamFlags.SECTION_VERSION,
                 new SectionLoader.Iterable(receiver)));
         Optional<List<DeviceFormat>> formats = incoming.devices();
-        formats.ifPresent(list -> {
-            for (DeviceFormat format : list) {
-                known.register(SaveStateEntry.of(
-                        format.idstr(),
-                        format.instanceId(),
-                        format.version(),
-                        format.minimumVersion(),
-                        new SectionLoader.Device(format)));
-            }
-            if (known.find(GlobalState.IDSTR, 0).isEmpty()) {
-                known.register(SaveStateEntry.of(
-                        GlobalState.IDSTR,
-                        0,
-                        GlobalState.VERSION,
-                        GlobalState.VERSION,
-                        new SectionLoader.RunStateRecord()));
-            }
-        });
+        for (DeviceFormat format : formats.orElse(List.of())) {
+            known.register(SaveStateEntry.of(
+                    format.idstr(),
+                    format.instanceId(),
+                    format.version(),
+                    format.minimumVersion(),
+                    new SectionLoader.Device(format)));
+        }
+        if (known.find(GlobalState.SECTION, 0).isEmpty()) {
+            known.register(SaveStateEntry.of(
+                    GlobalState.SECTION,
+                    0,
+                    GlobalState.VERSION,
+                    GlobalState.VERSION,
+                    new SectionLoader.RunStateRecord(formats.isEmpty())));
+        }
         return known;
     }
 
@@ -193,7 +196,7 @@ final class StreamLoader {
     private void readNamed(
             StreamReader in, long at, int id, String idstr, int instanceId, int version, boolean iterable)
             throws IOException {
-        SaveStateRegistry<SectionLoader> known = java.util.Objects.requireNonNull(registry);
+        SaveStateRegistry<SectionLoader> known = Objects.requireNonNull(registry);
         Optional<SaveStateEntry<SectionLoader>> entry = known.find(idstr, instanceId);
         boolean takesAny = incoming.devices().isEmpty() && !iterable;
         if (entry.isEmpty() && !takesAny) {
@@ -209,13 +212,19 @@ final class StreamLoader {
         table.introduce(at, id, new SectionTable.Introduced(idstr, instanceId, version));
         SectionLoader loader = entry.map(SaveStateEntry::handler).orElse(null);
         switch (loader) {
-            case null -> keep(idstr, instanceId, version, opaque.readBody(in, id, table::knows));
+            case null -> keep(id, idstr, instanceId, version, opaque.readBody(in, id, table::knows));
             case SectionLoader.Iterable(RamReceiver handler) -> handler.load(in);
             case SectionLoader.Device(DeviceFormat format) ->
-                keep(format.idstr(), format.instanceId(), version, format.readBody(in, version));
-            case SectionLoader.RunStateRecord() -> {
-                byte[] body = in.readBytes("globalstate", GlobalState.LENGTH, GlobalState.LENGTH);
-                runState = GlobalState.decode(body, at).runState();
+                keep(id, format.idstr(), format.instanceId(), version, format.readBody(in, version));
+            case SectionLoader.RunStateRecord(boolean keep) -> {
+                byte[] body = in.readBytes("section 'globalstate'", GlobalState.BODY_BYTES, GlobalState.BODY_BYTES);
+                runState = GlobalState.decode(
+                                new StreamReader(ChunkSource.of(ByteBuffer.wrap(body)), in.offset() - body.length),
+                                version)
+                        .runState();
+                if (keep) {
+                    keep(id, idstr, instanceId, version, body);
+                }
             }
         }
         readFooter(in, id, idstr);
@@ -223,7 +232,7 @@ final class StreamLoader {
 
     private void readMore(StreamReader in, long at, int id) throws IOException {
         SectionTable.Introduced section = table.require(at, id);
-        SaveStateRegistry<SectionLoader> known = java.util.Objects.requireNonNull(registry);
+        SaveStateRegistry<SectionLoader> known = Objects.requireNonNull(registry);
         SectionLoader loader = known.find(section.idstr(), section.instanceId())
                 .map(SaveStateEntry::handler)
                 .orElse(null);
@@ -235,12 +244,16 @@ final class StreamLoader {
         readFooter(in, id, section.idstr());
     }
 
-    private void keep(String idstr, int instanceId, int version, byte[] body) throws IOException {
-        if (devices.stream().anyMatch(d -> d.idstr().equals(idstr) && d.instanceId() == instanceId)) {
-            // QEMU loads it again; the later one counts.
-            devices.removeIf(d -> d.idstr().equals(idstr) && d.instanceId() == instanceId);
-        }
-        devices.add(new DeviceSection(idstr, instanceId, version, body, null));
+    /** A section that comes twice is loaded twice by QEMU: the later one counts. */
+    private void keep(int id, String idstr, int instanceId, int version, byte[] body) {
+        devices.removeIf(d -> d.name().equals(idstr) && d.instanceId() == instanceId);
+        devices.add(new Section(id, idstr, instanceId, version, body));
+    }
+
+    private List<DeviceSection> known() {
+        return devices.stream()
+                .map(d -> new DeviceSection(d.name(), d.instanceId(), d.version(), d.body(), null))
+                .toList();
     }
 
     private static void checkVersion(SaveStateEntry<SectionLoader> entry, int version, long at)

@@ -39,8 +39,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * One outgoing precopy migration: owns the thread {@code mig-send-<id>}, its channel and its return path. Until
- * {@link OutgoingRequest#release} was written any failure leaves the guest running here; from then on this copy never runs
- * again by itself, whatever happens (docs/architecture.md, failure table).
+ * {@link OutgoingRequest#release} was written any failure leaves the guest running here; from then on this copy never
+ * runs again by itself, whatever happens (docs/architecture.md, failure table).
  */
 public final class OutgoingMigration implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(OutgoingMigration.class);
@@ -83,7 +83,8 @@ public final class OutgoingMigration implements AutoCloseable {
     public OutgoingMigration(OutgoingRequest request) {
         this.request = request;
         this.guest = request.guest();
-        long cacheSize = request.has(Capability.XBZRLE) ? request.parameters().get().xbzrleCacheSize() : 0;
+        long cacheSize =
+                request.has(Capability.XBZRLE) ? request.parameters().get().xbzrleCacheSize() : 0;
         this.ram = new RamSender(guest, cacheSize, counters, this::announcePass, System::nanoTime);
         this.thread = Thread.ofPlatform().name("mig-send-" + request.id()).unstarted(this::run);
     }
@@ -104,9 +105,7 @@ public final class OutgoingMigration implements AutoCloseable {
         }
     }
 
-    /**
-     * Cancels; the guest goes on here. False if it is too late: the destination may have the guest.
-     */
+    /** Cancels; the guest goes on here. False if it is too late: the destination may have the guest. */
     public boolean cancel() {
         lock.lock();
         try {
@@ -175,8 +174,7 @@ public final class OutgoingMigration implements AutoCloseable {
         } finally {
             lock.unlock();
         }
-        return InfoBuilder.build(
-                request, guest, now, error, sent, counters, bandwidth.bytesPerSecond(), timeline);
+        return InfoBuilder.build(request, guest, now, error, sent, counters, bandwidth.bytesPerSecond(), timeline);
     }
 
     /** Waits until the thread has ended; for stop order and tests. */
@@ -203,7 +201,10 @@ public final class OutgoingMigration implements AutoCloseable {
             if (!awaitEnd(JOIN_MILLIS)) {
                 Throwable where = new IllegalStateException("thread " + thread.getName() + " did not stop");
                 where.setStackTrace(thread.getStackTrace());
-                log.atError().addKeyValue("session", request.id()).setCause(where).log("thread did not stop");
+                log.atError()
+                        .addKeyValue("session", request.id())
+                        .setCause(where)
+                        .log("thread did not stop");
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -335,9 +336,8 @@ public final class OutgoingMigration implements AutoCloseable {
     /** Bytes that fit into the downtime limit at the speed of the link. */
     private long threshold() {
         MigrationParameters limits = request.parameters().get();
-        double speed = limits.availSwitchoverBandwidth() > 0
-                ? limits.availSwitchoverBandwidth()
-                : bandwidth.bytesPerSecond();
+        double speed =
+                limits.availSwitchoverBandwidth() > 0 ? limits.availSwitchoverBandwidth() : bandwidth.bytesPerSecond();
         return (long) (speed * limits.downtimeLimitMillis() / 1000);
     }
 
@@ -375,7 +375,7 @@ public final class OutgoingMigration implements AutoCloseable {
 
     private void sendDevices(StreamOutput out) throws IOException {
         List<DeviceSection> devices = new ArrayList<>(guest.saveDevices());
-        if (devices.stream().noneMatch(d -> d.idstr().equals(GlobalState.IDSTR))) {
+        if (devices.stream().noneMatch(d -> d.idstr().equals(GlobalState.SECTION))) {
             devices.add(GlobalStateSection.of(guest.stateToAnnounce()));
         }
         for (DeviceSection device : devices) {

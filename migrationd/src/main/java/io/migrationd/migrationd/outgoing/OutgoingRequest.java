@@ -15,8 +15,8 @@ import java.util.function.Supplier;
  * @param id names its threads and log lines
  * @param parameters asked at every step, so that a change takes effect in flight
  * @param replyTimeoutMillis how long the destination may take to answer while the guest can still run on here
- * @param release called once, before the destination may start the guest: makes it durable that this host's copy must not
- *     run again; if it throws, the migration fails and the guest runs on here
+ * @param release called once, before the destination may start the guest: makes it durable that this host's copy must
+ *     not run again; if it throws, the migration fails and the guest runs on here
  */
 public record OutgoingRequest(
         String id,

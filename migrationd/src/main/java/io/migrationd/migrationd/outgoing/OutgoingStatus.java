@@ -3,7 +3,9 @@ package io.migrationd.migrationd.outgoing;
 import io.migrationd.protocol.stream.IllegalTransitionException;
 import java.util.List;
 
-/** Where an outgoing migration stands, with QEMU's names. Wire source: QEMU 10.0 qapi/migration.json, MigrationStatus. */
+/**
+ * Where an outgoing migration stands, with QEMU's names. Wire source: QEMU 10.0 qapi/migration.json, MigrationStatus.
+ */
 public enum OutgoingStatus {
     /** Connecting, and the first sections. */
     SETUP("setup"),

@@ -71,7 +71,8 @@ final class Timeline {
     }
 
     /** Of a migration that has sent its devices. */
-    @Nullable DowntimeSplit split() {
+    @Nullable
+    DowntimeSplit split() {
         if (devicesSent == 0 || end == 0) {
             return null;
         }

@@ -23,8 +23,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * RAM and device sections of a guest that no process runs. It lives in a directory of its own: {@code ram/} has one sparse
- * file per block, {@code guest.json} the rest. Thread-safe.
+ * RAM and device sections of a guest that no process runs. It lives in a directory of its own: {@code ram/} has one
+ * sparse file per block, {@code guest.json} the rest. Thread-safe.
  */
 public final class ParkedGuest implements Guest, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ParkedGuest.class);
@@ -220,7 +220,8 @@ public final class ParkedGuest implements Guest, AutoCloseable {
 
     static String fileName(String blockName) {
         StringBuilder encoded = new StringBuilder();
-        for (char c : blockName.toCharArray()) {
+        for (int i = 0; i < blockName.length(); i++) {
+            char c = blockName.charAt(i);
             boolean plain = c < 128 && (Character.isLetterOrDigit(c) || c == '-' || c == '_');
             boolean dot = c == '.' && !encoded.isEmpty();
             encoded.append(plain || dot ? String.valueOf(c) : "%%%02X".formatted((int) c));

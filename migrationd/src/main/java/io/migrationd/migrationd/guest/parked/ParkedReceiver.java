@@ -52,8 +52,8 @@ final class ParkedReceiver implements IncomingGuest {
         } catch (IOException e) {
             throw new ProtocolException("ram.blocks", offset, "room for '" + name + "'", e.getMessage(), e);
         }
-        FdRamBlock block = ParkedGuest.createBlock(
-                guest.ramDirectory().resolve(ParkedGuest.fileName(name)), name, lengthBytes);
+        FdRamBlock block =
+                ParkedGuest.createBlock(guest.ramDirectory().resolve(ParkedGuest.fileName(name)), name, lengthBytes);
         blocks.add(block);
         return block;
     }

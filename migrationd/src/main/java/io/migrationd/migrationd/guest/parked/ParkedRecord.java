@@ -15,8 +15,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@code guest.json} in the guest's directory says. It is replaced atomically; writing it with state {@code complete}
- * is the moment in which the guest is here.
+ * What {@code guest.json} in the guest's directory says. It is replaced atomically; writing it with state
+ * {@code complete} is the moment in which the guest is here.
  *
  * @param state {@code empty}, {@code complete} or {@code migrated}
  */
@@ -47,8 +47,7 @@ record ParkedRecord(
     }
 
     ParkedRecord with(String newState) {
-        return new ParkedRecord(
-                version, newState, machineType, targetPageSizeBytes, uuid, runState, blocks, devices);
+        return new ParkedRecord(version, newState, machineType, targetPageSizeBytes, uuid, runState, blocks, devices);
     }
 
     static ParkedRecord read(Path directory) throws IOException {
