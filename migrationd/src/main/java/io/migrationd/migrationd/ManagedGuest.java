@@ -76,12 +76,12 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                 devices(),
                 process == null ? null : process.pid(),
                 info.status(),
-                process == null ? null : process.check());
+                process == null ? null : process.checkReport().orElse(null));
     }
 
     private List<DeviceView> devices() {
         if (guest instanceof ProcessGuest process) {
-            return process.deviceFormats().stream()
+            return process.devices().stream()
                     .map(d -> new DeviceView(d.idstr(), Integer.toUnsignedLong(d.instanceId()), d.version(), -1))
                     .toList();
         }
@@ -149,7 +149,8 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                     capabilities,
                     services.events(),
                     services.peerSilenceMillis(),
-                    services.deviceStateBytes()));
+                    services.deviceStateBytes(),
+                    () -> services.ownership().forget(guest)));
         } catch (IOException e) {
             throw new CommandException(Failures.describe(e), e);
         }

@@ -222,6 +222,7 @@ public final class IncomingMigration implements AutoCloseable {
         } finally {
             lock.unlock();
         }
+        request.acceptance().write();
         incoming.commit(loaded.devices(), loaded.state());
     }
 
