@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The pieces of one preadv(2), pwritev(2) or process_vm_writev(2): an array of {@code struct iovec}, allocated once and
@@ -17,12 +18,14 @@ public final class IoVector {
 
     // Kept by one thread for its life, like errno; the collector frees it.
     private final MemorySegment array = Arena.ofAuto().allocate(MAX_PIECES * IOVEC_BYTES, Long.BYTES);
+    private @Nullable MemorySegment buffer;
     private int first;
     private int end;
 
     /**
      * {@code count} pieces of {@code pieceBytes} each, the first at {@code offset} of {@code buffer} and each next one
-     * {@code strideBytes} behind; touching pieces become one. The buffer must outlive the call that uses the vector.
+     * {@code strideBytes} behind; touching pieces become one. The vector keeps the buffer reachable; that nobody closes
+     * its arena until the call has returned is the caller's part.
      */
     public void setStrided(MemorySegment buffer, long offset, int count, int pieceBytes, long strideBytes) {
         if (count < 1 || count > MAX_PIECES || pieceBytes < 1 || strideBytes < pieceBytes) {
@@ -30,6 +33,7 @@ public final class IoVector {
         }
         long span = Math.addExact(Math.multiplyExact(count - 1, strideBytes), pieceBytes);
         long hostVirtual = Libc.address(buffer, offset, span);
+        this.buffer = buffer;
         first = 0;
         if (strideBytes == pieceBytes) {
             end = 1;
@@ -58,6 +62,12 @@ public final class IoVector {
 
     boolean isDone() {
         return first == end;
+    }
+
+    /** What must stay reachable while the kernel works. */
+    @Nullable
+    MemorySegment buffer() {
+        return buffer;
     }
 
     long hostVirtual() {

@@ -251,7 +251,7 @@ public final class Libc {
                 done += result;
             }
         } finally {
-            Reference.reachabilityFence(pieces);
+            Reference.reachabilityFence(pieces.buffer());
         }
         return done;
     }
@@ -269,7 +269,7 @@ public final class Libc {
                 done += result;
             }
         } finally {
-            Reference.reachabilityFence(pieces);
+            Reference.reachabilityFence(pieces.buffer());
         }
     }
 
@@ -340,7 +340,7 @@ public final class Libc {
                 done += result;
             }
         } finally {
-            Reference.reachabilityFence(pieces);
+            Reference.reachabilityFence(pieces.buffer());
         }
     }
 

@@ -8,8 +8,8 @@ import java.nio.file.Path;
 
 /**
  * userfaultfd(2): owner of one descriptor, and its ioctls (linux/userfaultfd.h). Addresses are those of the process
- * whose memory is registered, which need not be ours; an address of ours is given as a segment. Any thread may call,
- * until the owner closes; nothing is allocated per call.
+ * whose memory is registered, which need not be ours; an address of ours is given as a segment. Descriptors are
+ * close-on-exec and non-blocking. Any thread may call, until the owner closes; nothing is allocated per call.
  */
 public final class Userfaultfd implements AutoCloseable {
     public static final long FEATURE_PAGEFAULT_FLAG_WP = 1;
@@ -49,30 +49,33 @@ public final class Userfaultfd implements AutoCloseable {
     }
 
     /**
-     * userfaultfd(2), or /dev/userfaultfd where the plain call is not permitted; close-on-exec, non-blocking. Faults of
-     * the kernel, KVM's among them, are served too.
+     * {@link #openBySystemCall}, or where that is not permitted {@link #openByDevice}. Faults of the kernel, KVM's
+     * among them, are served too.
      */
     public static Userfaultfd open() throws ErrnoException {
         try {
-            return new Userfaultfd(new Descriptor(Libc.userfaultfd(FLAGS)));
-        } catch (ErrnoException e) {
-            if (e.errno() != Errno.EPERM) {
-                throw e;
+            return openBySystemCall();
+        } catch (ErrnoException refusal) {
+            if (refusal.errno() != Errno.EPERM) {
+                throw refusal;
             }
-            return openDevice(e);
+            return openByDevice();
         }
     }
 
-    private static Userfaultfd openDevice(ErrnoException refusal) throws ErrnoException {
+    /** userfaultfd(2): EPERM without CAP_SYS_PTRACE, unless the sysctl vm.unprivileged_userfaultfd is 1. */
+    public static Userfaultfd openBySystemCall() throws ErrnoException {
+        return new Userfaultfd(new Descriptor(Libc.userfaultfd(FLAGS)));
+    }
+
+    /** /dev/userfaultfd: EACCES without permission to read and write that file. */
+    public static Userfaultfd openByDevice() throws ErrnoException {
         try (Descriptor device = new Descriptor(Libc.open(DEVICE, Libc.O_RDWR | Libc.O_CLOEXEC))) {
             long result = Ioctl.call(device.number(), Ioctl.USERFAULTFD_IOC_NEW, FLAGS);
             if (result < 0) {
                 throw Libc.failure("USERFAULTFD_IOC_NEW", result, DEVICE.toString());
             }
             return new Userfaultfd(new Descriptor((int) result));
-        } catch (ErrnoException e) {
-            e.addSuppressed(refusal);
-            throw e;
         }
     }
 
