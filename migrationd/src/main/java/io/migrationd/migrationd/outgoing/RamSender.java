@@ -41,7 +41,7 @@ final class RamSender implements SavingHandler {
     private final LongSupplier nowNanos;
     private final List<Block> blocks = new ArrayList<>();
     private final RamRecordWriter records = new RamRecordWriter();
-    private final Arena arena = Arena.ofConfined();
+    private final Arena arena = Arena.ofShared();
     private final MemorySegment zeroes;
     private final MemorySegment delta;
 

@@ -12,7 +12,7 @@ import java.util.Arrays;
 final class XbzrleCache implements AutoCloseable {
     private static final long EMPTY = -1;
 
-    private final Arena arena = Arena.ofConfined();
+    private final Arena arena = Arena.ofShared();
     private final int pageSizeBytes;
     private final MemorySegment pages;
     private final long[] tags;
