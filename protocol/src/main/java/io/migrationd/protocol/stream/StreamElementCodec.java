@@ -27,6 +27,11 @@ public final class StreamElementCodec {
 
     private StreamElementCodec() {}
 
+    /** True if an element of the section loop starts with this byte. */
+    public static boolean isElement(int type) {
+        return (type >= END_OF_STREAM && type <= FULL) || type == COMMAND;
+    }
+
     /** Reads the type byte and the header. The body of a section and the blob of PACKAGED are the caller's. */
     public static StreamElement read(StreamReader in) throws IOException {
         long at = in.offset();

@@ -15,13 +15,16 @@ public final class StreamLimits {
     public static final int MAX_PAGE_BITS = 16;
 
     /**
-     * Bytes of a PACKAGED blob, which is held in memory whole. It carries device state only (RAM never): a large guest
-     * has some hundred KiB to a few MiB, a thousand virtual CPUs about 20 MiB.
+     * Bytes of a PACKAGED blob, which is held in memory whole. It carries device state only, never RAM: some hundred KiB
+     * for a small guest, and even 4096 virtual CPUs, the most that QEMU has, stay below 50 MiB.
      */
     public static final int MAX_PACKAGE = 128 << 20;
 
-    /** Bytes of the trailing description. A small guest has 60 KiB, each further virtual CPU adds about 15 KiB. */
-    public static final int MAX_DESCRIPTION = 16 << 20;
+    /**
+     * Bytes of the trailing description: about 100 KiB for a small guest and 8 KiB per virtual CPU, of which QEMU has
+     * up to 4096.
+     */
+    public static final int MAX_DESCRIPTION = 48 << 20;
 
     private StreamLimits() {}
 }
