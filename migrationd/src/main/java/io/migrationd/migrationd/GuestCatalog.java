@@ -59,7 +59,8 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
     synchronized void loadParked() throws IOException {
         Files.createDirectories(parkedDirectory);
         try (Stream<Path> directories = Files.list(parkedDirectory)) {
-            for (Path directory : directories.filter(Files::isDirectory).sorted().toList()) {
+            for (Path directory :
+                    directories.filter(Files::isDirectory).sorted().toList()) {
                 String name = String.valueOf(directory.getFileName());
                 try {
                     guests.put(name, new ManagedGuest(ParkedGuest.open(name, directory, budget), services));
@@ -96,7 +97,8 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
             try {
                 created = new ManagedGuest(ParkedGuest.create(name, parkedDirectory.resolve(name), budget), services);
             } catch (IOException e) {
-                throw new CommandException("parked guest '%s' not created: %s".formatted(name, Failures.describe(e)), e);
+                throw new CommandException(
+                        "parked guest '%s' not created: %s".formatted(name, Failures.describe(e)), e);
             }
             guests.put(name, created);
             added.accept(name);
@@ -114,7 +116,8 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
             throw new CommandException("guest '%s' exists already".formatted(name));
         }
         if (guests.size() >= maxGuests) {
-            throw new CommandException("this host has %d guests, limits.max-guests allows no more".formatted(maxGuests));
+            throw new CommandException(
+                    "this host has %d guests, limits.max-guests allows no more".formatted(maxGuests));
         }
     }
 
@@ -146,7 +149,8 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
                 parked.delete();
                 services.ownership().forget(parked);
             }
-            case ProcessGuest process when process.runState() != RunState.SHUTDOWN ->
+            case ProcessGuest process
+            when process.runState() != RunState.SHUTDOWN ->
                 throw new CommandException(
                         "guest '%s' still has its process %d".formatted(process.name(), process.pid()));
             case ProcessGuest process -> {
@@ -192,7 +196,10 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
 
     @Override
     public void detached(ProcessGuest guest) {
-        log.atWarn().addKeyValue("guest", guest.name()).addKeyValue("pid", guest.pid()).log("guest detached");
+        log.atWarn()
+                .addKeyValue("guest", guest.name())
+                .addKeyValue("pid", guest.pid())
+                .log("guest detached");
     }
 
     @Override

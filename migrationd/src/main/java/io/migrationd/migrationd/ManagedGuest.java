@@ -30,8 +30,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One guest of this host with the migration that is under way or was last: what the control sockets talk to. At most one
- * engine works on a guest at a time. Thread-safe.
+ * One guest of this host with the migration that is under way or was last: what the control sockets talk to. At most
+ * one engine works on a guest at a time. Thread-safe.
  */
 final class ManagedGuest implements GuestOperations, AutoCloseable {
     private static final AtomicLong SESSIONS = new AtomicLong();
@@ -94,10 +94,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
 
     private static DeviceView view(DeviceSection device) {
         return new DeviceView(
-                device.idstr(),
-                Integer.toUnsignedLong(device.instanceId()),
-                device.version(),
-                device.body().length);
+                device.idstr(), Integer.toUnsignedLong(device.instanceId()), device.version(), device.body().length);
     }
 
     @Override
@@ -200,8 +197,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
     public synchronized void migrateContinue(String state) throws CommandException {
         OutgoingStatus now = outgoing == null ? null : outgoing.status();
         if (outgoing == null || now == null || !now.qmpName().equals(state)) {
-            throw new CommandException(
-                    "Migration not in expected state: " + (now == null ? "none" : now.qmpName()));
+            throw new CommandException("Migration not in expected state: " + (now == null ? "none" : now.qmpName()));
         }
         if (!outgoing.continueSwitchover()) {
             throw new CommandException("Migration not in expected state: " + now.qmpName());
@@ -213,8 +209,8 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
         refuseIfMigrating();
         for (Map.Entry<Capability, Boolean> change : changes.entrySet()) {
             if (change.getValue() && !change.getKey().supported()) {
-                throw new CommandException(
-                        "Capability '%s' is not supported by this daemon".formatted(change.getKey().qmpName()));
+                throw new CommandException("Capability '%s' is not supported by this daemon"
+                        .formatted(change.getKey().qmpName()));
             }
         }
         changes.forEach((capability, on) -> {
@@ -273,16 +269,15 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
     @Override
     public synchronized void cont() throws CommandException {
         if (guest.kind() == GuestKind.PARKED) {
-            throw new CommandException(
-                    "guest '%s' is parked: it has no process; migrate it to one that can run it".formatted(guest.name()));
+            throw new CommandException("guest '%s' is parked: it has no process; migrate it to one that can run it"
+                    .formatted(guest.name()));
         }
         if (isMigrating()) {
             throw new CommandException("Migration is not finalized yet");
         }
         if (services.ownership().isReleased(guest)) {
-            throw new CommandException(
-                    "guest '%s' was given to %s: running it here as well would run it twice"
-                            .formatted(guest.name(), services.ownership().releasedTo(guest)));
+            throw new CommandException("guest '%s' was given to %s: running it here as well would run it twice"
+                    .formatted(guest.name(), services.ownership().releasedTo(guest)));
         }
         if (guest instanceof ProcessGuest process) {
             try {

@@ -16,9 +16,9 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 
 /**
- * Which guests this host has given away: one small file per guest, on stable storage before the destination may start the
- * guest. A guest in the ledger is not started here, also not after a restart of the daemon. Keyed by uuid where the guest
- * has one, else by name. Thread-safe.
+ * Which guests this host has given away: one small file per guest, on stable storage before the destination may start
+ * the guest. A guest in the ledger is not started here, also not after a restart of the daemon. Keyed by uuid where the
+ * guest has one, else by name. Thread-safe.
  */
 public final class OwnershipLedger {
     private static final String SUFFIX = ".released";

@@ -44,7 +44,10 @@ public final class FdRamBlock implements RamBlock, AutoCloseable {
         return createMemory(name, lengthBytes, SMALL_PAGE_BYTES, 0);
     }
 
-    /** A new memfd of 2 MiB pages. Pages come from the pool of the host (vm.nr_hugepages): ENOMEM when it is empty. */
+    /**
+     * A new memfd of 2 MiB pages, which come from the pool of the host (vm.nr_hugepages) when they are written: ENOMEM
+     * from {@link #writePages} when it is empty.
+     */
     public static FdRamBlock createHugeMemory(String name, long lengthBytes) throws ErrnoException {
         return createMemory(name, lengthBytes, HUGE_PAGE_BYTES, Libc.MFD_HUGETLB | Libc.MFD_HUGE_2MB);
     }

@@ -56,14 +56,10 @@ public final class UffdDirtyLog implements DirtyLog {
     public long collect(RamBlock block, PageBitmap dirty) throws ErrnoException {
         GuestRange range = rangeOf(block, dirty);
         long before = dirty.cardinality();
-        if (started.contains(block.name())) {
-            collect(range, dirty);
-        } else {
-            // Whatever this pass does not report was protected before, by somebody who may have collected it: all is
-            // dirty.
-            collect(range, dirty);
+        collect(range, dirty);
+        if (started.add(block.name())) {
+            // What this pass did not report somebody else has protected, and may have collected: all is dirty.
             dirty.set(0, dirty.pageCount());
-            started.add(block.name());
         }
         return dirty.cardinality() - before;
     }
@@ -78,8 +74,19 @@ public final class UffdDirtyLog implements DirtyLog {
                 long to = Math.ceilDiv(scan.regionEnd(i) - range.hostVirtual(), pageBytes);
                 dirty.set(from, Math.min(to, dirty.pageCount()));
             }
-            at = scan.walkEnd();
+            at = nextStart(range, at);
         }
+    }
+
+    /** The kernel stands still at a huge page that the range covers in part: it cannot be protected in part. */
+    private long nextStart(GuestRange range, long at) throws ErrnoException {
+        long next = scan.walkEnd();
+        if (next > at) {
+            return next;
+        }
+        String where =
+                "block=%s pid=%d: a huge page at %#x is not wholly in %s".formatted(range.blockName(), pid, at, range);
+        throw new ErrnoException("PAGEMAP_SCAN", Errno.EINVAL, where);
     }
 
     private int scan(GuestRange range, long from, long to) throws ErrnoException {

@@ -9,7 +9,8 @@ import java.nio.file.Path;
 /**
  * userfaultfd(2): owner of one descriptor, and its ioctls (linux/userfaultfd.h). Addresses are those of the process
  * whose memory is registered, which need not be ours; an address of ours is given as a segment. Descriptors are
- * close-on-exec and non-blocking. Any thread may call, until the owner closes; nothing is allocated per call.
+ * close-on-exec and non-blocking. ESRCH says that the process has ended. Any thread may call, until the owner closes;
+ * nothing is allocated per call.
  */
 public final class Userfaultfd implements AutoCloseable {
     public static final long FEATURE_PAGEFAULT_FLAG_WP = 1;

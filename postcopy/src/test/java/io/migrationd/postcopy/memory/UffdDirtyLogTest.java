@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.migrationd.postcopy.os.Descriptor;
@@ -31,6 +32,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(120)
 class UffdDirtyLogTest {
     private static final int PAGE = 4096;
+    private static final long HUGE_PAGE = 2 << 20;
     private static final long SELF = ProcessHandle.current().pid();
 
     @BeforeAll
@@ -132,6 +134,46 @@ class UffdDirtyLogTest {
             assertThat(dirty.cardinality()).isEqualTo(pages / 2);
             assertThat(dirty.nextSet(1)).isEqualTo(2);
             assertThat(dirty.nextClear(pages - 2)).isEqualTo(pages - 1);
+        }
+    }
+
+    @Test
+    void oneWriteToAHugePageMarksAllOfIt() throws ErrnoException {
+        long pagesOfHuge = HUGE_PAGE / PAGE;
+        try (FdRamBlock block = FdRamBlock.createHugeMemory("ram", 2 * HUGE_PAGE);
+                SharedMapping mapping = mapOrSkip(block);
+                WriteTracking _ = WriteTracking.of(List.of(mapping));
+                DirtyLog log = UffdDirtyLog.open(SELF, List.of(mapping.range("ram")), PAGE)) {
+            PageBitmap dirty = new PageBitmap(2 * pagesOfHuge);
+            assertThat(log.collect(block, dirty)).isEqualTo(2 * pagesOfHuge);
+            dirty.clear(0, dirty.pageCount());
+            assertThat(log.collect(block, dirty)).isZero();
+            mapping.segment().set(JAVA_LONG, HUGE_PAGE + 5 * PAGE, 1);
+            assertThat(log.collect(block, dirty)).isEqualTo(pagesOfHuge);
+            assertThat(dirty.nextSet(0)).isEqualTo(pagesOfHuge);
+        }
+    }
+
+    @Test
+    void partOfAHugePageIsRefused() throws ErrnoException {
+        try (FdRamBlock huge = FdRamBlock.createHugeMemory("huge", HUGE_PAGE);
+                FdRamBlock small = FdRamBlock.createMemory("ram", PAGE);
+                SharedMapping mapping = mapOrSkip(huge);
+                WriteTracking _ = WriteTracking.of(List.of(mapping));
+                DirtyLog log = UffdDirtyLog.open(
+                        SELF, List.of(new GuestRange("ram", mapping.segment().address() + PAGE, PAGE)), PAGE)) {
+            mapping.segment().set(JAVA_LONG, 0, 1);
+            assertThatExceptionOfType(ErrnoException.class)
+                    .isThrownBy(() -> log.collect(small, new PageBitmap(1)))
+                    .withMessageContaining("is not wholly in GuestRange[blockName=ram");
+        }
+    }
+
+    private static SharedMapping mapOrSkip(FdRamBlock hugePages) throws ErrnoException {
+        try {
+            return SharedMapping.of(hugePages);
+        } catch (ErrnoException e) {
+            return abort("no huge pages are reserved on this host (vm.nr_hugepages): " + e.getMessage());
         }
     }
 
