@@ -11,6 +11,7 @@ import io.migrationd.migrationd.guest.process.ProcessGuest;
 import io.migrationd.migrationd.incoming.IncomingMigration;
 import io.migrationd.migrationd.incoming.IncomingRequest;
 import io.migrationd.migrationd.link.MigrationUri;
+import io.migrationd.migrationd.metrics.Meters.Role;
 import io.migrationd.migrationd.outgoing.OutgoingMigration;
 import io.migrationd.migrationd.outgoing.OutgoingRequest;
 import io.migrationd.migrationd.outgoing.OutgoingStatus;
@@ -38,11 +39,11 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
 
     private final Guest guest;
     private final GuestServices services;
-    // Guarded by this; parameters are read by engines at every step.
+    // Written under this; engines and their events read without it.
     private final Set<Capability> capabilities = EnumSet.noneOf(Capability.class);
     private volatile MigrationParameters parameters = MigrationParameters.DEFAULTS;
-    private @Nullable OutgoingMigration outgoing;
-    private @Nullable IncomingMigration incoming;
+    private volatile @Nullable OutgoingMigration outgoing;
+    private volatile @Nullable IncomingMigration incoming;
 
     ManagedGuest(Guest guest, GuestServices services) {
         this.guest = guest;
@@ -121,7 +122,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                 services.links(),
                 capabilities,
                 () -> parameters,
-                services.events(),
+                new MeteredEvents(services.events(), services.meters(), Role.SOURCE, this::outgoingInfo),
                 services.replyTimeoutMillis(),
                 () -> services.ownership().release(guest, target)));
         outgoing.start();
@@ -144,7 +145,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                     source,
                     services.links(),
                     capabilities,
-                    services.events(),
+                    new MeteredEvents(services.events(), services.meters(), Role.DESTINATION, this::incomingInfo),
                     services.peerSilenceMillis(),
                     services.deviceStateBytes(),
                     () -> services.ownership().forget(guest)));
@@ -246,6 +247,16 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
             return outgoing.info();
         }
         return incoming != null ? incoming.info() : MigrationInfo.NONE;
+    }
+
+    private MigrationInfo outgoingInfo() {
+        OutgoingMigration now = outgoing;
+        return now == null ? MigrationInfo.NONE : now.info();
+    }
+
+    private MigrationInfo incomingInfo() {
+        IncomingMigration now = incoming;
+        return now == null ? MigrationInfo.NONE : now.info();
     }
 
     @Override
