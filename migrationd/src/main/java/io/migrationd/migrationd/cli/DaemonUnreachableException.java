@@ -8,12 +8,12 @@ public final class DaemonUnreachableException extends IOException {
     private final Path socket;
 
     DaemonUnreachableException(Path socket, String what) {
-        super("%s: %s".formatted(socket, what));
+        super("daemon at %s: %s".formatted(socket, what));
         this.socket = socket;
     }
 
     DaemonUnreachableException(Path socket, String what, Throwable cause) {
-        super("%s: %s".formatted(socket, what), cause);
+        super("daemon at %s: %s".formatted(socket, what), cause);
         this.socket = socket;
     }
 

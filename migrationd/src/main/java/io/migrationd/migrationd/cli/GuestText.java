@@ -117,8 +117,10 @@ final class GuestText {
 
     /** Members of an object as facts, for objects of which we need not know the members. */
     static List<String> facts(Map<String, ? extends @Nullable Object> members) {
+        int width = members.keySet().stream().mapToInt(String::length).max().orElse(0);
         return members.entrySet().stream()
-                .map(member -> fact(member.getKey(), plain(member.getValue())))
+                .map(member -> "  " + member.getKey()
+                        + " ".repeat(width - member.getKey().length() + 1) + plain(member.getValue()))
                 .toList();
     }
 }

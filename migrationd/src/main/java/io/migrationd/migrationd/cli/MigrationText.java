@@ -69,7 +69,7 @@ final class MigrationText {
                         Locale.ROOT,
                         " (stop %s, gate %s, last pass %s, device state %s, acknowledge %s)",
                         millis(split, "stop-micros"),
-                        millis(split, "gate-micros"),
+                        millis(split, "switchover-gate-micros"),
                         millis(split, "last-pass-micros"),
                         millis(split, "device-state-micros"),
                         millis(split, "acknowledge-micros")))

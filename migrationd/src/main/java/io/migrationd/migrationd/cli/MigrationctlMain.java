@@ -2,9 +2,7 @@ package io.migrationd.migrationd.cli;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.PrintWriter;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -89,10 +87,11 @@ public final class MigrationctlMain {
         commandLine.addSubcommand(new WatchCommand(main));
         commandLine.addSubcommand(new RawCommand(main));
         commandLine.addSubcommand(new CompletionCommand(main));
+        commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.registerConverter(MigrationUri.class, new MigrationUri.Converter());
         commandLine.registerConverter(CapabilityChange.class, new CapabilityChange.Converter());
-        commandLine.setOut(new PrintWriter(terminal.out(), true, StandardCharsets.UTF_8));
-        commandLine.setErr(new PrintWriter(terminal.err(), true, StandardCharsets.UTF_8));
+        commandLine.setOut(terminal.outWriter());
+        commandLine.setErr(terminal.errWriter());
         commandLine.setParameterExceptionHandler(main::usageError);
         commandLine.setExecutionExceptionHandler(main::failure);
         return commandLine;

@@ -2,6 +2,8 @@ package io.migrationd.migrationd.cli;
 
 import java.io.Console;
 import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -34,5 +36,15 @@ record Terminal(PrintStream out, PrintStream err, boolean interactive, int colum
     /** The launcher tells it; a shell does not export it. */
     private static int columns(String text) {
         return text.matches("[1-9][0-9]{0,3}") ? Integer.parseInt(text) : USUAL_COLUMNS;
+    }
+
+    /** {@code out} as picocli wants it. */
+    PrintWriter outWriter() {
+        return new PrintWriter(out, true, StandardCharsets.UTF_8);
+    }
+
+    /** {@code err} as picocli wants it. */
+    PrintWriter errWriter() {
+        return new PrintWriter(err, true, StandardCharsets.UTF_8);
     }
 }
