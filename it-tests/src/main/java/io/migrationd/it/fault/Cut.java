@@ -1,0 +1,18 @@
+package io.migrationd.it.fault;
+
+/** How a {@link LinkProxy} breaks its connections. */
+public enum Cut {
+    /**
+     * Both ends get RST, bytes under way are lost. Unix sockets have no RST: their ends see the end of input, or
+     * ECONNRESET if the proxy had not read everything.
+     */
+    RESET,
+    /** Both ends see an orderly end of input; what they still send is dropped. */
+    FIN,
+    /** Nothing passes in either direction and nobody is told, until {@link LinkProxy#heal}. */
+    SILENCE,
+    /** Nothing passes forward until {@link LinkProxy#heal}. */
+    SILENCE_FORWARD,
+    /** Nothing passes back until {@link LinkProxy#heal}. */
+    SILENCE_REVERSE
+}

@@ -1,0 +1,336 @@
+package io.migrationd.it.guest;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A guest that is its own firmware: started by {@code -bios} it fills RAM and then runs rounds for ever. RAM from 1
+ * MiB:
+ *
+ * <pre>
+ * cold pages        pseudo-random, written once; the first vCPU checks one of them in each round
+ * area of vCPU 0    control page, hot pages, blink pages
+ * area of vCPU 1    the same
+ * </pre>
+ *
+ * In each round a vCPU visits its hot and blink pages in order: it checks that the page still holds what the round
+ * before wrote, and writes what this round demands. Hot pages change in nine places, blink pages are all zero in every
+ * other round. The control page counts these steps, so that any image of the RAM has exactly one legal content, but for
+ * the page in work. The first vCPU prints {@code R<round> <round of vCPU 1>} after each round; any vCPU that finds
+ * damage prints {@code E<vcpu> <round> <page>}, all numbers as eight hex digits.
+ *
+ * @param delayLoops length of the pause after each page: it sets the dirty rate
+ */
+public record BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, int delayLoops) {
+    /** Size of a page. */
+    public static final int PAGE_BYTES = 4096;
+
+    private static final int FIRMWARE_BYTES = 64 << 10;
+    private static final int FIRMWARE_BASE = 0xF0000;
+    private static final int RESET_VECTOR = 0xFFF0;
+    private static final int STACK_TOP = 0x7000;
+    private static final int COLD_BASE = 0x100000;
+    private static final int ALIVE = 0x4447494D;
+    private static final int STEP_OFFSET = 4;
+    private static final int COLD_MARK = 0x80000000;
+    private static final int APIC_BASE = 0xFEE00000;
+    private static final int ROUND_FACTOR = 0x9E3779B1;
+    private static final int PAGE_FACTOR = 0x85EBCA6B;
+    private static final int LCG_FACTOR = 1664525;
+    private static final int LCG_STEP = 1013904223;
+    private static final int STRIDE = 0x200;
+    private static final int LAST_DWORD = PAGE_BYTES - 4;
+    private static final int BLINK_OFFSET = 0x20;
+
+    /** Checks the sizes. */
+    public BootGuest {
+        if (vcpus < 1 || vcpus > 2 || coldPages < 1 || hotPages < 1 || blinkPages < 0 || delayLoops < 1) {
+            throw new IllegalArgumentException("vcpus 1 or 2, cold and hot pages and delay at least 1");
+        }
+    }
+
+    /** A guest with 2 MiB of cold pages and 64 hot pages for each vCPU; a round takes some 10 ms. */
+    public static BootGuest standard(int vcpus) {
+        return new BootGuest(vcpus, 512, 64, 4, 100_000);
+    }
+
+    /**
+     * RAM to give it. On purpose not a multiple of 256 KiB: before QEMU 9.0 the fast path of
+     * cpu_physical_memory_sync_dirty_bitmap (include/exec/ram_addr.h), taken for such lengths only, left TCG's TLB
+     * writable without notice, and writes of a running guest were not migrated.
+     */
+    public long memoryBytes() {
+        return (16L << 20) + 2 * PAGE_BYTES;
+    }
+
+    /** The 64 KiB image for {@code -bios}. It is mapped below 1 MiB and below 4 GiB. */
+    public byte[] firmware() {
+        Assembler a = new Assembler(FIRMWARE_BASE);
+        enterProtectedMode(a);
+        start(a);
+        rounds(a);
+        pages(a);
+        coldCheck(a);
+        serial(a);
+        a.padTo(RESET_VECTOR).offset16("EA", "bsp").op("00 F0"); // jmp F000:bsp
+        return a.padTo(FIRMWARE_BYTES).assemble();
+    }
+
+    /** Checks an image of the RAM, taken while the guest was stopped. */
+    public RamReport verify(Path image) throws IOException {
+        try (FileChannel file = FileChannel.open(image, StandardOpenOption.READ)) {
+            ByteBuffer ram = file.map(FileChannel.MapMode.READ_ONLY, 0, file.size());
+            return verify(ram.order(ByteOrder.LITTLE_ENDIAN));
+        }
+    }
+
+    private RamReport verify(ByteBuffer ram) {
+        List<String> damage = new ArrayList<>();
+        verifyCold(ram, damage);
+        List<Integer> rounds = new ArrayList<>();
+        for (int vcpu = 0; vcpu < vcpus; vcpu++) {
+            int step = ram.getInt(area(vcpu) + STEP_OFFSET);
+            if (ram.getInt(area(vcpu)) != ALIVE) {
+                damage.add("vCPU %d is not alive".formatted(vcpu));
+            }
+            rounds.add(roundOf(step));
+            for (int page = 0; page < pagesPerVcpu(); page++) {
+                verifyPage(ram, vcpu, page, step, damage);
+            }
+        }
+        return new RamReport(List.copyOf(rounds), List.copyOf(damage));
+    }
+
+    private void verifyCold(ByteBuffer ram, List<String> damage) {
+        for (int page = 0; page < coldPages; page++) {
+            int value = page * ROUND_FACTOR + 1;
+            for (int offset = 0; offset < PAGE_BYTES; offset += 4) {
+                value = value * LCG_FACTOR + LCG_STEP;
+                int found = ram.getInt(COLD_BASE + page * PAGE_BYTES + offset);
+                if (found != value) {
+                    damage.add(
+                            "cold page %d offset 0x%x: expected %08x, got %08x".formatted(page, offset, value, found));
+                    break;
+                }
+            }
+        }
+    }
+
+    private void verifyPage(ByteBuffer ram, int vcpu, int page, int step, List<String> damage) {
+        int inWork = Integer.remainderUnsigned(step, pagesPerVcpu());
+        int round = page < inWork ? roundOf(step) : roundOf(step) - 1;
+        int start = area(vcpu) + (1 + page) * PAGE_BYTES;
+        for (int offset = 0; offset < PAGE_BYTES; offset += 4) {
+            int found = ram.getInt(start + offset);
+            boolean legal = found == expected(round, page, offset)
+                    || (page == inWork && found == expected(round + 1, page, offset));
+            if (!legal) {
+                damage.add("vCPU %d page %d offset 0x%x: expected %08x of round %d (step %d), got %08x"
+                        .formatted(vcpu, page, offset, expected(round, page, offset), round, step, found));
+                return;
+            }
+        }
+    }
+
+    private int expected(int round, int page, int offset) {
+        if (page >= hotPages) {
+            return offset == BLINK_OFFSET ? round & 1 : 0;
+        }
+        if (offset == LAST_DWORD) {
+            return round;
+        }
+        return offset % STRIDE == 0 ? round * ROUND_FACTOR + page * PAGE_FACTOR + offset : 0;
+    }
+
+    private int roundOf(int step) {
+        return Integer.divideUnsigned(step, pagesPerVcpu()) + 1;
+    }
+
+    private int pagesPerVcpu() {
+        return hotPages + blinkPages;
+    }
+
+    private int area(int vcpu) {
+        return COLD_BASE + (coldPages + vcpu * (1 + pagesPerVcpu())) * PAGE_BYTES;
+    }
+
+    /** Byte 0 is where a start-up IPI with vector F0 sends the second vCPU. ebx is the number of the vCPU. */
+    private static void enterProtectedMode(Assembler a) {
+        a.op("FA"); // cli
+        a.op("66 BB", 1); // mov ebx, 1
+        a.jump16("E9", "common"); // jmp common
+        a.label("bsp").op("FA"); // cli
+        a.op("66 31 DB"); // xor ebx, ebx
+        a.label("common").offset16("2E 66 0F 01 16", "gdtr"); // lgdt cs:[gdtr]
+        a.op("0F 20 C0"); // mov eax, cr0
+        a.op("0C 01"); // or al, 1
+        a.op("0F 22 C0"); // mov cr0, eax
+        a.address32("66 EA", "flat").op("08 00"); // jmp 08:flat
+        // Flat segments. They are marked as accessed, because the CPU could not mark them in ROM.
+        a.label("gdt").op("00 00 00 00 00 00 00 00");
+        a.op("FF FF 00 00 00 9B CF 00");
+        a.op("FF FF 00 00 00 93 CF 00");
+        a.label("gdtr").op("17 00").address32("", "gdt");
+    }
+
+    /** Segments, stack and area of this vCPU (ebp); the first one fills the cold pages and wakes the second. */
+    private void start(Assembler a) {
+        a.label("flat").op("66 B8 10 00"); // mov ax, 0x10
+        a.op("8E D8 8E C0 8E D0"); // mov ds, ax; mov es, ax; mov ss, ax
+        a.op("FC"); // cld
+        a.op("BC", STACK_TOP); // mov esp, top
+        a.op("BD", area(0)); // mov ebp, area 0
+        a.op("85 DB").jump("0F 84", "fill"); // test ebx, ebx; jz fill
+        a.op("81 C4", PAGE_BYTES); // add esp, page
+        a.op("BD", area(1)); // mov ebp, area 1
+        a.jump("E9", "work"); // jmp work
+
+        a.label("fill").op("BF", COLD_BASE); // mov edi, cold
+        a.op("31 C9"); // xor ecx, ecx
+        a.label("fillPage").jump("E8", "coldSeed"); // call coldSeed
+        a.op("BA", PAGE_BYTES / 4); // mov edx, dwords
+        a.label("fillDword").jump("E8", "coldNext"); // call coldNext
+        a.op("AB"); // stosd
+        a.op("4A").jump("0F 85", "fillDword"); // dec edx; jnz fillDword
+        a.op("41"); // inc ecx
+        a.op("81 F9", coldPages).jump("0F 82", "fillPage"); // cmp ecx, pages; jb fillPage
+        if (vcpus > 1) {
+            wakeSecond(a);
+        }
+    }
+
+    /** A start-up IPI to a vCPU that already runs is ignored, so it is repeated until that one is alive. */
+    private void wakeSecond(Assembler a) {
+        a.op("BF", APIC_BASE); // mov edi, apic
+        a.op("C7 87", 0x300, 0x000C4500); // mov [edi+ICR], INIT to all but self
+        a.label("wake").op("B8", 1_000_000); // mov eax, count
+        a.label("wakeWait").op("48").jump("0F 85", "wakeWait"); // dec eax; jnz wakeWait
+        a.op("C7 87", 0x300, 0x000C46F0); // mov [edi+ICR], START-UP at F0000 to all but self
+        a.op("81 3D", area(1), ALIVE).jump("0F 85", "wake"); // cmp [area 1], alive; jne wake
+    }
+
+    private void rounds(Assembler a) {
+        a.label("work").op("31 C9"); // xor ecx, ecx
+        a.label("first").jump("E8", "write"); // call write (round 0)
+        a.op("41"); // inc ecx
+        a.op("81 F9", pagesPerVcpu()).jump("0F 82", "first"); // cmp ecx, pages; jb first
+        a.op("C7 45 00", ALIVE); // mov [ebp], alive
+
+        a.label("round").op("FF 45 08"); // inc dword [ebp+8] (round)
+        a.op("31 C9"); // xor ecx, ecx
+        a.label("page").op("89 4D 0C"); // mov [ebp+12], ecx (index)
+        a.jump("E8", "check"); // call check
+        a.op("8B 4D 0C").jump("E8", "write"); // mov ecx, [ebp+12]; call write
+        a.op("FF 45 04"); // inc dword [ebp+4] (step)
+        a.op("BA", delayLoops); // mov edx, delay
+        a.label("delay").op("4A").jump("0F 85", "delay"); // dec edx; jnz delay
+        a.op("8B 4D 0C 41"); // mov ecx, [ebp+12]; inc ecx
+        a.op("81 F9", pagesPerVcpu()).jump("0F 82", "page"); // cmp ecx, pages; jb page
+        a.op("85 DB").jump("0F 85", "round"); // test ebx, ebx; jnz round
+        a.jump("E8", "coldCheck"); // call coldCheck
+        a.jump("E8", "report"); // call report
+        a.jump("E9", "round"); // jmp round
+    }
+
+    /** write and check: ecx is the index of the page. Both spoil eax, edx, esi and edi. */
+    private void pages(Assembler a) {
+        a.label("write").op("8B 45 08"); // mov eax, [ebp+8] (round)
+        a.jump("E8", "locate"); // call locate
+        a.jump("0F 83", "writeBlink"); // jae writeBlink
+        a.label("writeDword").op("8D 04 16"); // lea eax, [esi+edx]
+        a.op("89 04 17"); // mov [edi+edx], eax
+        a.op("81 C2", STRIDE); // add edx, stride
+        a.op("81 FA", PAGE_BYTES).jump("0F 82", "writeDword"); // cmp edx, page; jb writeDword
+        a.op("8B 45 08"); // mov eax, [ebp+8]
+        a.op("89 87", LAST_DWORD).op("C3"); // mov [edi+last], eax; ret
+        a.label("writeBlink").op("83 E0 01"); // and eax, 1
+        a.op("89 87", BLINK_OFFSET).op("C3"); // mov [edi+blink], eax; ret
+
+        a.label("check").op("8B 45 08 48"); // mov eax, [ebp+8]; dec eax (round before)
+        a.jump("E8", "locate"); // call locate
+        a.jump("0F 83", "checkBlink"); // jae checkBlink
+        a.op("3B 87", LAST_DWORD).jump("0F 85", "complain"); // cmp eax, [edi+last]; jne complain
+        a.label("checkDword").op("8D 04 16"); // lea eax, [esi+edx]
+        a.op("3B 04 17").jump("0F 85", "complain"); // cmp eax, [edi+edx]; jne complain
+        a.op("81 C2", STRIDE); // add edx, stride
+        a.op("81 FA", PAGE_BYTES).jump("0F 82", "checkDword"); // cmp edx, page; jb checkDword
+        a.op("C3"); // ret
+        a.label("checkBlink").op("83 E0 01"); // and eax, 1
+        a.op("3B 87", BLINK_OFFSET).jump("0F 85", "complain").op("C3"); // cmp eax, [edi+blink]; jne complain; ret
+
+        // Page of index ecx to edi, pattern of round eax to esi, 0 to edx; below if the page is a hot one.
+        a.label("locate").op("69 F0", ROUND_FACTOR); // imul esi, eax, factor
+        a.op("69 D1", PAGE_FACTOR); // imul edx, ecx, factor
+        a.op("01 D6"); // add esi, edx
+        a.op("89 CF C1 E7 0C"); // mov edi, ecx; shl edi, 12
+        a.op("8D BC 2F", PAGE_BYTES); // lea edi, [edi+ebp+page]
+        a.op("31 D2"); // xor edx, edx
+        a.op("81 F9", hotPages).op("C3"); // cmp ecx, hot; ret
+    }
+
+    private void coldCheck(Assembler a) {
+        a.label("coldCheck").op("8B 45 08 31 D2"); // mov eax, [ebp+8]; xor edx, edx
+        a.op("B9", coldPages).op("F7 F1"); // mov ecx, pages; div ecx
+        a.op("89 D1"); // mov ecx, edx
+        a.op("89 CF C1 E7 0C"); // mov edi, ecx; shl edi, 12
+        a.op("81 C7", COLD_BASE); // add edi, cold
+        a.jump("E8", "coldSeed"); // call coldSeed
+        a.op("BA", PAGE_BYTES / 4); // mov edx, dwords
+        a.label("coldDword").jump("E8", "coldNext"); // call coldNext
+        a.op("3B 07").jump("0F 85", "coldDamaged"); // cmp eax, [edi]; jne coldDamaged
+        a.op("83 C7 04"); // add edi, 4
+        a.op("4A").jump("0F 85", "coldDword").op("C3"); // dec edx; jnz coldDword; ret
+        a.label("coldDamaged").op("81 C9", COLD_MARK); // or ecx, mark
+        a.jump("E9", "complain"); // jmp complain
+
+        a.label("coldSeed").op("69 C1", ROUND_FACTOR).op("40 C3"); // imul eax, ecx, factor; inc eax; ret
+        a.label("coldNext").op("69 C0", LCG_FACTOR); // imul eax, eax, factor
+        a.op("05", LCG_STEP).op("C3"); // add eax, step; ret
+    }
+
+    /** report and complain print a line, complain of index ecx. All of this spoils eax and edx only. */
+    private void serial(Assembler a) {
+        a.label("complain").op("B0 45").jump("E8", "putc"); // mov al, 'E'; call putc
+        a.op("89 D8").jump("E8", "puthex"); // mov eax, ebx; call puthex
+        a.jump("E8", "space"); // call space
+        a.op("8B 45 08").jump("E8", "puthex"); // mov eax, [ebp+8]; call puthex
+        a.jump("E8", "space"); // call space
+        a.op("89 C8").jump("E8", "puthex"); // mov eax, ecx; call puthex
+        a.label("newline").op("B0 0A").jump("E9", "putc"); // mov al, '\n'; jmp putc
+
+        a.label("report").op("B0 52").jump("E8", "putc"); // mov al, 'R'; call putc
+        a.op("8B 45 08").jump("E8", "puthex"); // mov eax, [ebp+8]; call puthex
+        a.jump("E8", "space"); // call space
+        if (vcpus > 1) {
+            a.op("A1", area(1) + 8); // mov eax, [area 1 + 8]
+        } else {
+            a.op("31 C0"); // xor eax, eax
+        }
+        a.jump("E8", "puthex"); // call puthex
+        a.jump("E9", "newline"); // jmp newline
+
+        a.label("puthex").op("51 56"); // push ecx; push esi
+        a.op("89 C6"); // mov esi, eax
+        a.op("B9", 8); // mov ecx, 8
+        a.label("digit").op("C1 C6 04"); // rol esi, 4
+        a.op("89 F0 83 E0 0F"); // mov eax, esi; and eax, 15
+        a.op("3C 0A").jump("0F 82", "decimal"); // cmp al, 10; jb decimal
+        a.op("04 27"); // add al, 'a' - '9' - 1
+        a.label("decimal").op("04 30").jump("E8", "putc"); // add al, '0'; call putc
+        a.op("49").jump("0F 85", "digit"); // dec ecx; jnz digit
+        a.op("5E 59 C3"); // pop esi; pop ecx; ret
+
+        a.label("space").op("B0 20"); // mov al, ' ', and on into putc
+        a.label("putc").op("88 C4"); // mov ah, al
+        a.op("66 BA FD 03"); // mov dx, COM1 line status
+        a.label("putcWait").op("EC A8 20").jump("0F 84", "putcWait"); // in al, dx; test al, 0x20; jz putcWait
+        a.op("66 BA F8 03"); // mov dx, COM1 data
+        a.op("88 E0 EE C3"); // mov al, ah; out dx, al; ret
+    }
+}

@@ -1,0 +1,317 @@
+package io.migrationd.migrationd;
+
+import io.migrationd.migrationd.control.CommandException;
+import io.migrationd.migrationd.control.GuestOperations;
+import io.migrationd.migrationd.guest.DeviceSection;
+import io.migrationd.migrationd.guest.Guest;
+import io.migrationd.migrationd.guest.GuestException;
+import io.migrationd.migrationd.guest.GuestKind;
+import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.migrationd.guest.process.ProcessGuest;
+import io.migrationd.migrationd.incoming.IncomingMigration;
+import io.migrationd.migrationd.incoming.IncomingRequest;
+import io.migrationd.migrationd.link.MigrationUri;
+import io.migrationd.migrationd.metrics.Meters.Role;
+import io.migrationd.migrationd.outgoing.OutgoingMigration;
+import io.migrationd.migrationd.outgoing.OutgoingRequest;
+import io.migrationd.migrationd.outgoing.OutgoingStatus;
+import io.migrationd.migrationd.session.Capability;
+import io.migrationd.migrationd.session.Failures;
+import io.migrationd.migrationd.session.MigrationInfo;
+import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.postcopy.memory.RamBlock;
+import java.io.IOException;
+import java.net.UnknownHostException;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One guest of this host with the migration that is under way or was last: what the control sockets talk to. At most
+ * one engine works on a guest at a time. Thread-safe.
+ */
+final class ManagedGuest implements GuestOperations, AutoCloseable {
+    private static final AtomicLong SESSIONS = new AtomicLong();
+
+    private final Guest guest;
+    private final GuestServices services;
+    // Written under this; engines and their events read without it.
+    private final Set<Capability> capabilities = EnumSet.noneOf(Capability.class);
+    private volatile MigrationParameters parameters = MigrationParameters.DEFAULTS;
+    private volatile @Nullable OutgoingMigration outgoing;
+    private volatile @Nullable IncomingMigration incoming;
+
+    ManagedGuest(Guest guest, GuestServices services) {
+        this.guest = guest;
+        this.services = services;
+    }
+
+    Guest guest() {
+        return guest;
+    }
+
+    /** Whether an engine works on it. */
+    synchronized boolean isMigrating() {
+        return (outgoing != null && !outgoing.status().isTerminal())
+                || (incoming != null && !incoming.status().isTerminal());
+    }
+
+    @Override
+    public GuestView view() {
+        ProcessGuest process = guest instanceof ProcessGuest p ? p : null;
+        MigrationInfo info = queryMigrate();
+        return new GuestView(
+                guest.name(),
+                guest.kind(),
+                guest.runState(),
+                guest.uuid().map(UUID::toString).orElse(null),
+                guest.machineType().orElse(null),
+                guest.ram().stream().mapToLong(RamBlock::lengthBytes).sum(),
+                guest.ram().stream()
+                        .map(b -> new BlockView(b.name(), b.lengthBytes(), b.pageSizeBytes()))
+                        .toList(),
+                devices(),
+                process == null ? null : process.pid(),
+                info.status(),
+                process == null ? null : process.checkReport().orElse(null));
+    }
+
+    private List<DeviceView> devices() {
+        if (guest instanceof ProcessGuest process) {
+            return process.devices().stream()
+                    .map(d -> new DeviceView(d.idstr(), Integer.toUnsignedLong(d.instanceId()), d.version(), -1))
+                    .toList();
+        }
+        try {
+            return guest.saveDevices().stream().map(ManagedGuest::view).toList();
+        } catch (GuestException e) {
+            return List.of();
+        }
+    }
+
+    private static DeviceView view(DeviceSection device) {
+        return new DeviceView(
+                device.idstr(), Integer.toUnsignedLong(device.instanceId()), device.version(), device.body().length);
+    }
+
+    @Override
+    public synchronized void migrate(String uri) throws CommandException {
+        MigrationUri target = parse(uri);
+        refuseIfMigrating();
+        switch (guest.runState()) {
+            case INMIGRATE -> throw new CommandException("Guest is waiting for an incoming migration");
+            case POSTMIGRATE, FINISH_MIGRATE ->
+                throw new CommandException("Can't migrate the vm that was paused due to previous migration");
+            case SHUTDOWN -> throw new CommandException("the process of guest '%s' is gone".formatted(guest.name()));
+            case RUNNING, PAUSED -> {
+                // These can go.
+            }
+        }
+        if (capabilities.contains(Capability.SWITCHOVER_ACK) && !capabilities.contains(Capability.RETURN_PATH)) {
+            throw new CommandException("Capability 'switchover-ack' requires capability 'return-path'");
+        }
+        incoming = null;
+        outgoing = new OutgoingMigration(new OutgoingRequest(
+                Long.toString(SESSIONS.incrementAndGet()),
+                guest,
+                target,
+                services.links(),
+                capabilities,
+                () -> parameters,
+                new MeteredEvents(services.events(), services.meters(), Role.SOURCE, this::outgoingInfo),
+                services.replyTimeoutMillis(),
+                () -> services.ownership().release(guest, target)));
+        outgoing.start();
+    }
+
+    @Override
+    public synchronized void migrateIncoming(String uri) throws CommandException {
+        MigrationUri source = parse(uri);
+        refuseBeyondLoopback(source);
+        refuseIfMigrating();
+        if (guest.runState() != RunState.INMIGRATE) {
+            throw new CommandException("guest '%s' does not wait for an incoming migration: it is %s"
+                    .formatted(guest.name(), guest.runState().qmpName()));
+        }
+        outgoing = null;
+        try {
+            incoming = IncomingMigration.listen(new IncomingRequest(
+                    Long.toString(SESSIONS.incrementAndGet()),
+                    guest,
+                    source,
+                    services.links(),
+                    capabilities,
+                    new MeteredEvents(services.events(), services.meters(), Role.DESTINATION, this::incomingInfo),
+                    services.peerSilenceMillis(),
+                    services.deviceStateBytes(),
+                    () -> services.ownership().forget(guest)));
+        } catch (IOException e) {
+            throw new CommandException(Failures.describe(e), e);
+        }
+    }
+
+    private void refuseBeyondLoopback(MigrationUri source) throws CommandException {
+        if (services.listenBeyondLoopback() || !(source instanceof MigrationUri.Tcp tcp)) {
+            return;
+        }
+        try {
+            if (tcp.isLoopback()) {
+                return;
+            }
+        } catch (UnknownHostException e) {
+            throw new CommandException("no such host: '%s'".formatted(tcp.host()), e);
+        }
+        throw new CommandException(
+                "%s is not loopback: this daemon listens beyond it only with TLS, or when stream.listen-beyond-loopback is true"
+                        .formatted(tcp));
+    }
+
+    private static MigrationUri parse(String uri) throws CommandException {
+        try {
+            return MigrationUri.parse(uri);
+        } catch (IllegalArgumentException e) {
+            throw new CommandException(Failures.describe(e), e);
+        }
+    }
+
+    private void refuseIfMigrating() throws CommandException {
+        if (isMigrating()) {
+            throw new CommandException("There's a migration process in progress");
+        }
+    }
+
+    @Override
+    public synchronized void migrateCancel() throws CommandException {
+        if (outgoing != null && !outgoing.cancel()) {
+            throw new CommandException("too late to cancel: the destination has been allowed to start the guest");
+        }
+        if (incoming != null && !incoming.cancel()) {
+            throw new CommandException("too late to cancel: the guest is being started here");
+        }
+    }
+
+    @Override
+    public synchronized void migrateContinue(String state) throws CommandException {
+        OutgoingStatus now = outgoing == null ? null : outgoing.status();
+        if (outgoing == null || now == null || !now.qmpName().equals(state)) {
+            throw new CommandException("Migration not in expected state: " + (now == null ? "none" : now.qmpName()));
+        }
+        if (!outgoing.continueSwitchover()) {
+            throw new CommandException("Migration not in expected state: " + now.qmpName());
+        }
+    }
+
+    @Override
+    public synchronized void setCapabilities(Map<Capability, Boolean> changes) throws CommandException {
+        refuseIfMigrating();
+        for (Map.Entry<Capability, Boolean> change : changes.entrySet()) {
+            if (change.getValue() && !change.getKey().supported()) {
+                throw new CommandException("Capability '%s' is not supported by this daemon"
+                        .formatted(change.getKey().qmpName()));
+            }
+        }
+        changes.forEach((capability, on) -> {
+            if (on) {
+                capabilities.add(capability);
+            } else {
+                capabilities.remove(capability);
+            }
+        });
+    }
+
+    @Override
+    public synchronized Set<Capability> capabilities() {
+        return capabilities.isEmpty() ? Set.of() : EnumSet.copyOf(capabilities);
+    }
+
+    @Override
+    public synchronized void setParameters(MigrationParameters changed) {
+        parameters = changed;
+        if (outgoing != null) {
+            outgoing.parametersChanged();
+        }
+    }
+
+    @Override
+    public MigrationParameters parameters() {
+        return parameters;
+    }
+
+    @Override
+    public synchronized MigrationInfo queryMigrate() {
+        if (outgoing != null) {
+            return outgoing.info();
+        }
+        return incoming != null ? incoming.info() : MigrationInfo.NONE;
+    }
+
+    private MigrationInfo outgoingInfo() {
+        OutgoingMigration now = outgoing;
+        return now == null ? MigrationInfo.NONE : now.info();
+    }
+
+    private MigrationInfo incomingInfo() {
+        IncomingMigration now = incoming;
+        return now == null ? MigrationInfo.NONE : now.info();
+    }
+
+    @Override
+    public RunState queryStatus() {
+        return guest.runState();
+    }
+
+    @Override
+    public synchronized void stop() throws CommandException {
+        if (!(guest instanceof ProcessGuest process)) {
+            return;
+        }
+        refuseIfMigrating();
+        try {
+            process.pause();
+        } catch (IOException e) {
+            throw new CommandException(Failures.describe(e), e);
+        }
+    }
+
+    @Override
+    public synchronized void cont() throws CommandException {
+        if (guest.kind() == GuestKind.PARKED) {
+            throw new CommandException("guest '%s' is parked: it has no process; migrate it to one that can run it"
+                    .formatted(guest.name()));
+        }
+        if (isMigrating()) {
+            throw new CommandException("Migration is not finalized yet");
+        }
+        if (services.ownership().isReleased(guest)) {
+            throw new CommandException("guest '%s' was given to %s: running it here as well would run it twice"
+                    .formatted(guest.name(), services.ownership().releasedTo(guest)));
+        }
+        if (guest instanceof ProcessGuest process) {
+            try {
+                process.continueRunning();
+            } catch (IOException e) {
+                throw new CommandException(Failures.describe(e), e);
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        OutgoingMigration sending;
+        IncomingMigration receiving;
+        synchronized (this) {
+            sending = outgoing;
+            receiving = incoming;
+        }
+        if (sending != null) {
+            sending.close();
+        }
+        if (receiving != null) {
+            receiving.close();
+        }
+    }
+}

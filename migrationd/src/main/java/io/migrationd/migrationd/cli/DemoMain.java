@@ -1,0 +1,218 @@
+package io.migrationd.migrationd.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code bin/demo}: moves a sample guest that writes all the time between two daemons, and has it check every page. */
+@Command(
+        name = "demo",
+        mixinStandardHelpOptions = true,
+        versionProvider = MigrationctlMain.Version.class,
+        usageHelpAutoWidth = true,
+        description = {
+            "Starts two daemons on this machine and a sample guest that writes to its memory all the time, moves the",
+            "guest from one daemon to the other while it runs, and has it check its pages. Everything is stopped and",
+            "removed afterwards."
+        },
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {
+            "0:the guest runs at the destination only and its pages are right",
+            "1:anything else; the reasons and the ends of the logs are on standard error",
+            "2:wrong usage",
+            "3:this host cannot do it"
+        })
+public final class DemoMain implements Callable<Integer> {
+    private static final String PRECOPY = "precopy";
+
+    private final Terminal terminal;
+
+    @Option(
+            names = "--ram",
+            paramLabel = "SIZE",
+            defaultValue = "256M",
+            converter = SizeConverter.class,
+            description = "Memory of the guest. Default: ${DEFAULT-VALUE}.")
+    private long ramBytes;
+
+    @Option(
+            names = "--rate",
+            paramLabel = "N",
+            defaultValue = "5000",
+            description = "Writes per second of the guest. Default: ${DEFAULT-VALUE}.")
+    private long rate;
+
+    @Option(
+            names = "--pattern",
+            paramLabel = "sequential|random|hot",
+            defaultValue = "random",
+            description = "Which pages it writes to. Default: ${DEFAULT-VALUE}.")
+    private String pattern = "random";
+
+    @Option(
+            names = "--transport",
+            paramLabel = "tcp|unix",
+            defaultValue = "tcp",
+            description = "What the stream goes over. Default: ${DEFAULT-VALUE}.")
+    private DemoTransport transport = DemoTransport.TCP;
+
+    @Option(
+            names = "--downtime-limit",
+            paramLabel = "MS",
+            defaultValue = "300",
+            description = "How long the guest may stand still, in milliseconds. Default: ${DEFAULT-VALUE}.")
+    private long downtimeLimitMillis;
+
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            defaultValue = "300",
+            description = "How long the migration may take. Default: ${DEFAULT-VALUE}.")
+    private long timeoutSeconds;
+
+    @Option(
+            names = "--scenario",
+            paramLabel = "NAME",
+            defaultValue = PRECOPY,
+            description = "What to show: precopy. Default: ${DEFAULT-VALUE}.")
+    private String scenario = PRECOPY;
+
+    @Option(names = "--keep", description = "Leave logs and configuration, and say where.")
+    private boolean keep;
+
+    @Option(names = "--json", description = "Print the result as one JSON document.")
+    private boolean json;
+
+    @Option(
+            names = "--launcher",
+            paramLabel = "PATH",
+            hidden = true,
+            defaultValue = "${sys:migrationd.launcher:-}",
+            description = "bin/migrationd.")
+    private String launcher = "";
+
+    @Spec
+    private @Nullable CommandSpec spec;
+
+    private DemoMain(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    /** Runs the demo and ends the process with its exit code. */
+    public static void main(String[] arguments) {
+        System.exit(run(Terminal.ofProcess(System.getenv()), arguments));
+    }
+
+    static int run(Terminal terminal, String... arguments) {
+        return new CommandLine(new DemoMain(terminal))
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setOut(terminal.outWriter())
+                .setErr(terminal.errWriter())
+                .execute(arguments);
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        if (!scenario.equals(PRECOPY)) {
+            throw usage("no scenario '%s'; there is: %s".formatted(scenario, PRECOPY));
+        }
+        if (launcher.isEmpty()) {
+            throw usage("run it as bin/demo, or name bin/migrationd with --launcher");
+        }
+        Path directory = Files.createTempDirectory("migrationd-demo-");
+        DemoHost source = new DemoHost("source", directory.resolve("source"), Path.of(launcher));
+        DemoHost destination = new DemoHost("destination", directory.resolve("destination"), Path.of(launcher));
+        Thread interrupted = new Thread(() -> cleanUp(directory, source, destination), "demo-clean-up");
+        Runtime.getRuntime().addShutdownHook(interrupted);
+        try {
+            return show(directory, source, destination);
+        } finally {
+            cleanUp(directory, source, destination);
+            forget(interrupted);
+        }
+    }
+
+    private int show(Path directory, DemoHost source, DemoHost destination) {
+        try {
+            DemoResult result = new DemoPrecopy(
+                            terminal, source, destination, new DemoPrecopy.Load(ramBytes, rate, pattern))
+                    .run(transport.uri(directory), downtimeLimitMillis, timeoutSeconds);
+            result.print(terminal, json);
+            if (!result.problems().isEmpty()) {
+                complain(source, destination, String.join("; ", result.problems()));
+            }
+            return result.problems().isEmpty() ? 0 : DemoException.FAILED;
+        } catch (DemoException e) {
+            return failed(source, destination, e.exitCode(), String.valueOf(e.getMessage()));
+        } catch (QmpException e) {
+            return failed(
+                    source, destination, DemoException.FAILED, "%s, to %s".formatted(e.getMessage(), e.request()));
+        } catch (DaemonUnreachableException e) {
+            return failed(source, destination, DemoException.FAILED, String.valueOf(e.getMessage()));
+        }
+    }
+
+    private int failed(DemoHost source, DemoHost destination, int exitCode, String message) {
+        if (json) {
+            Map<String, Object> document = new LinkedHashMap<>();
+            document.put("scenario", scenario);
+            document.put("outcome", "failed");
+            document.put("problems", List.of(message));
+            terminal.out().println(Json.write(document));
+        }
+        complain(source, destination, message);
+        return exitCode;
+    }
+
+    private void complain(DemoHost source, DemoHost destination, String message) {
+        terminal.err().println("demo: " + message);
+        source.tails().forEach(terminal.err()::println);
+        destination.tails().forEach(terminal.err()::println);
+    }
+
+    /** From the main thread or from the shutdown hook, whichever comes first; the second finds nothing to do. */
+    private synchronized void cleanUp(Path directory, DemoHost source, DemoHost destination) {
+        source.close();
+        destination.close();
+        if (!Files.exists(directory)) {
+            return;
+        }
+        if (keep) {
+            terminal.err().println("demo: logs and configuration are in " + directory);
+            return;
+        }
+        try (Stream<Path> files = Files.walk(directory)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        } catch (IOException e) {
+            terminal.err().println("demo: cannot remove %s: %s".formatted(directory, e));
+        }
+    }
+
+    private static void forget(Thread hook) {
+        try {
+            boolean _ = Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException _) {
+            // The hook is running: it finds that everything is cleaned up.
+        }
+    }
+
+    private ParameterException usage(String message) {
+        return new ParameterException(Objects.requireNonNull(spec).commandLine(), message);
+    }
+}

@@ -1,0 +1,67 @@
+package io.migrationd.migrationd.cli;
+
+import java.util.List;
+import java.util.Map;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+
+/** The guests of this host. */
+@Command(
+        name = "guest",
+        description = "Shows and changes the guests of this host.",
+        synopsisSubcommandLabel = "COMMAND")
+final class GuestCommand {
+    private final MigrationctlMain main;
+
+    GuestCommand(MigrationctlMain main) {
+        this.main = main;
+    }
+
+    @Command(name = "list", description = "Lists the guests, a line each.")
+    int list() throws QmpException, DaemonUnreachableException {
+        try (QmpClient daemon = main.connect()) {
+            List<JsonObject> guests = daemon.queryList("guest-list", Map.of());
+            main.print(guests, GuestText.table(guests));
+            return ExitCode.DONE.code();
+        }
+    }
+
+    @Command(name = "show", description = "Shows one guest: memory, devices, and what it last said of its consistency.")
+    int show(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
+        try (QmpClient daemon = main.connect()) {
+            JsonObject guest = new GuestClient(daemon, name).command("guest-show");
+            main.print(guest, GuestText.details(guest));
+            return ExitCode.DONE.code();
+        }
+    }
+
+    @Command(name = "park", description = "Creates an empty parked guest that waits for an incoming migration.")
+    int park(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
+        return change("guest-park", name, "parked");
+    }
+
+    @Command(
+            name = "remove",
+            description = "Forgets a parked guest and deletes its memory, or one whose process is gone.")
+    int remove(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
+        return change("guest-remove", name, "removed");
+    }
+
+    @Command(name = "stop", description = "Stops a guest; cont lets it run again.")
+    int stop(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
+        return change("stop", name, "stopped");
+    }
+
+    @Command(name = "cont", description = "Lets a stopped guest run, where it may run here.")
+    int cont(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
+        return change("cont", name, "continued");
+    }
+
+    private int change(String command, String name, String done) throws QmpException, DaemonUnreachableException {
+        try (QmpClient daemon = main.connect()) {
+            JsonObject result = new GuestClient(daemon, name).command(command);
+            main.print(result, List.of("%s %s".formatted(name, done)));
+            return ExitCode.DONE.code();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+package io.migrationd.migrationd.cli;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalDouble;
+import java.util.StringJoiner;
+
+/** A migration in words: one line while it runs, a few lines when it is over. */
+final class MigrationText {
+    private static final double BYTES_PER_MEGABIT = 1e6 / 8;
+
+    private MigrationText() {}
+
+    /** For example {@code web01 active: pass 2, 312.5 MiB of 1.0 GiB left, dirty 12.3 MiB/s, ...}. */
+    static String progress(String guest, MigrationView migration) {
+        JsonObject ram = migration.ram();
+        StringJoiner line = new StringJoiner(", ", "%s %s: ".formatted(guest, migration.status()), "");
+        line.setEmptyValue("%s %s".formatted(guest, migration.status()));
+        ram.number("dirty-sync-count").ifPresent(pass -> line.add("pass " + pass));
+        ram.number("remaining")
+                .ifPresent(left -> line.add("%s of %s left"
+                        .formatted(
+                                Sizes.format(left),
+                                Sizes.format(ram.number("total").orElse(0)))));
+        ram.number("dirty-pages-rate")
+                .ifPresent(pages -> line.add(
+                        "dirty " + rate((double) pages * ram.number("page-size").orElse(0))));
+        ram.decimal("mbps").ifPresent(mbps -> line.add("sending " + rate(mbps * BYTES_PER_MEGABIT)));
+        migration.json().number("expected-downtime").ifPresent(millis -> line.add("downtime ~" + millis + " ms"));
+        return line.toString();
+    }
+
+    /** What it took, a line per fact that the daemon told. */
+    static List<String> summary(MigrationView migration) {
+        JsonObject json = migration.json();
+        JsonObject ram = migration.ram();
+        List<String> lines = new ArrayList<>();
+        json.number("total-time").ifPresent(millis -> lines.add(fact("total time", seconds(millis))));
+        json.number("downtime").ifPresent(millis -> lines.add(fact("downtime", millis + " ms" + split(json))));
+        ram.number("dirty-sync-count").ifPresent(passes -> lines.add(fact("passes", String.valueOf(passes))));
+        ram.number("transferred").ifPresent(bytes -> lines.add(fact("transferred", transferred(bytes, ram))));
+        throughput(json, ram).ifPresent(bytes -> lines.add(fact("throughput", rate(bytes))));
+        return lines;
+    }
+
+    private static String fact(String name, String value) {
+        return String.format(Locale.ROOT, "  %-12s %s", name, value);
+    }
+
+    private static String transferred(long bytes, JsonObject ram) {
+        return "%s (%d normal and %d zero pages)"
+                .formatted(
+                        Sizes.format(bytes),
+                        ram.number("normal").orElse(0),
+                        ram.number("duplicate").orElse(0));
+    }
+
+    private static OptionalDouble throughput(JsonObject json, JsonObject ram) {
+        long millis = json.number("total-time").orElse(0);
+        return millis > 0 && ram.number("transferred").isPresent()
+                ? OptionalDouble.of(1000.0 * ram.number("transferred").getAsLong() / millis)
+                : OptionalDouble.empty();
+    }
+
+    private static String split(JsonObject json) {
+        return json.object("x-downtime-split")
+                .map(split -> String.format(
+                        Locale.ROOT,
+                        " (stop %s, gate %s, last pass %s, device state %s, acknowledge %s)",
+                        millis(split, "stop-micros"),
+                        millis(split, "switchover-gate-micros"),
+                        millis(split, "last-pass-micros"),
+                        millis(split, "device-state-micros"),
+                        millis(split, "acknowledge-micros")))
+                .orElse("");
+    }
+
+    private static String millis(JsonObject split, String name) {
+        return String.format(Locale.ROOT, "%.1f", split.number(name).orElse(0) / 1000.0);
+    }
+
+    private static String seconds(long millis) {
+        return String.format(Locale.ROOT, "%.2f s", millis / 1000.0);
+    }
+
+    private static String rate(double bytesPerSecond) {
+        return Sizes.format(bytesPerSecond) + "/s";
+    }
+}

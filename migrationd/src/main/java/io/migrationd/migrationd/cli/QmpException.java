@@ -1,0 +1,23 @@
+package io.migrationd.migrationd.cli;
+
+/** The daemon refused a command. Nothing was changed by it. */
+public final class QmpException extends Exception {
+    private final String request;
+    private final String errorClass;
+
+    QmpException(String request, String errorClass, String description) {
+        super(description);
+        this.request = request;
+        this.errorClass = errorClass;
+    }
+
+    /** The command as it was sent. */
+    public String request() {
+        return request;
+    }
+
+    /** QMP's error class. */
+    public String errorClass() {
+        return errorClass;
+    }
+}

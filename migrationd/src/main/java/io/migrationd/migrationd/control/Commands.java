@@ -1,0 +1,261 @@
+package io.migrationd.migrationd.control;
+
+import static io.migrationd.migrationd.control.QmpType.Builtin.BOOLEAN;
+import static io.migrationd.migrationd.control.QmpType.Builtin.STRING;
+import static io.migrationd.migrationd.control.QmpType.Member.optional;
+import static io.migrationd.migrationd.control.QmpType.Member.required;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import io.migrationd.migrationd.control.CommandException.ErrorClass;
+import io.migrationd.migrationd.control.QmpType.ListOf;
+import io.migrationd.migrationd.control.QmpType.Member;
+import io.migrationd.migrationd.control.QmpType.Struct;
+import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.migrationd.session.Capability;
+import io.migrationd.migrationd.session.MigrationParameters;
+import java.math.BigInteger;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Stream;
+
+/**
+ * Makes the command tables: on the daemon's socket each guest command takes {@code "guest": NAME}, on a guest's own
+ * socket the guest is given and the daemon's commands are not there.
+ */
+final class Commands {
+    private static final BigInteger TWO_TO_64 = BigInteger.ONE.shiftLeft(64);
+    private static final BigInteger LONG_MAX = BigInteger.valueOf(Long.MAX_VALUE);
+
+    private final GuestDirectory directory;
+    private final DaemonFacts facts;
+    private final InstantSource clock;
+    /** Two clients that each set one parameter of a guest must not undo each other. */
+    private final Object parametersLock = new Object();
+
+    Commands(GuestDirectory directory, DaemonFacts facts, InstantSource clock) {
+        this.directory = directory;
+        this.facts = facts;
+        this.clock = clock;
+    }
+
+    /** The table of {@code control.sock}. */
+    CommandTable ofDaemon() {
+        List<Command> commands = new ArrayList<>(daemonCommands());
+        for (GuestCommand command : guestCommands()) {
+            List<Member> parameters = Stream.concat(
+                            Stream.of(CommandTable.guestParameter()), command.parameters().stream())
+                    .toList();
+            commands.add(command.with(parameters, arguments -> find(arguments.string("guest"))));
+        }
+        List<Struct> events = Types.EVENTS.stream()
+                .map(event -> new Struct(
+                        event.schemaName(),
+                        Stream.concat(Stream.of(CommandTable.guestParameter()), event.members().stream())
+                                .toList()))
+                .toList();
+        return new CommandTable(commands, events, facts);
+    }
+
+    /** The table of {@code guests/NAME.qmp}. */
+    CommandTable ofGuest(String name) {
+        List<Command> commands = guestCommands().stream()
+                .map(command -> command.with(command.parameters(), arguments -> find(name)))
+                .toList();
+        return new CommandTable(commands, Types.EVENTS, facts);
+    }
+
+    /** A command of one guest, before it is known how a client names the guest. */
+    private record GuestCommand(String name, Role needs, List<Member> parameters, QmpType returns, GuestBody body) {
+        Command with(List<Member> actualParameters, GuestFinder finder) {
+            return new Command(
+                    name, needs, actualParameters, returns, arguments -> body.run(finder.find(arguments), arguments));
+        }
+    }
+
+    private interface GuestBody {
+        JsonNode run(GuestOperations guest, Arguments arguments) throws CommandException;
+    }
+
+    private interface GuestAction {
+        void run(GuestOperations guest, Arguments arguments) throws CommandException;
+    }
+
+    private interface GuestFinder {
+        GuestOperations find(Arguments arguments) throws CommandException;
+    }
+
+    private GuestOperations find(String name) throws CommandException {
+        return directory
+                .find(name)
+                .orElseThrow(() ->
+                        new CommandException(ErrorClass.DEVICE_NOT_FOUND, "Guest '%s' not found".formatted(name)));
+    }
+
+    private List<Command> daemonCommands() {
+        Member guest = CommandTable.guestParameter();
+        return List.of(
+                CommandTable.query("guest-list", new ListOf(Types.GUEST_SUMMARY), arguments -> guestList()),
+                new Command(
+                        "guest-park",
+                        Role.ADMINISTER,
+                        List.of(guest),
+                        Types.GUEST_SUMMARY,
+                        arguments -> Views.guestSummary(directory
+                                .createParked(arguments.string("guest"))
+                                .view())),
+                new Command("guest-remove", Role.ADMINISTER, List.of(guest), Types.NOTHING, arguments -> {
+                    // An unknown guest is DeviceNotFound here as everywhere.
+                    directory.remove(find(arguments.string("guest")).view().name());
+                    return Json.object();
+                }),
+                CommandTable.query("daemon-status", Types.DAEMON_STATUS, arguments -> daemonStatus()));
+    }
+
+    private List<GuestCommand> guestCommands() {
+        List<Member> where = List.of(optional("uri", STRING), optional("channels", new ListOf(Types.CHANNEL)));
+        return List.of(
+                query("guest-show", Types.GUEST_DETAILS, guest -> Views.guestDetails(guest.view())),
+                query("query-status", Types.STATUS_INFO, guest -> status(guest.queryStatus())),
+                query("query-migrate", Types.MIGRATION_INFO, guest -> Views.migration(guest.queryMigrate())),
+                query(
+                        "query-migrate-capabilities",
+                        new ListOf(Types.CAPABILITY_STATUS),
+                        guest -> capabilities(guest.capabilities())),
+                query(
+                        "query-migrate-parameters",
+                        Types.MIGRATION_PARAMETERS,
+                        guest -> Views.parameters(guest.parameters())),
+                action(
+                        "migrate",
+                        with(where, optional("detach", BOOLEAN), optional("resume", BOOLEAN)),
+                        Commands::migrate),
+                action(
+                        "migrate-incoming",
+                        with(where, optional("exit-on-error", BOOLEAN)),
+                        (guest, arguments) -> guest.migrateIncoming(MigrationUri.of(arguments))),
+                action("migrate_cancel", List.of(), (guest, arguments) -> guest.migrateCancel()),
+                action(
+                        "migrate-continue",
+                        List.of(required("state", Types.MIGRATION_STATUS)),
+                        (guest, arguments) -> guest.migrateContinue(arguments.string("state"))),
+                action(
+                        "migrate-set-capabilities",
+                        List.of(required("capabilities", new ListOf(Types.CAPABILITY_CHANGE))),
+                        (guest, arguments) -> guest.setCapabilities(changes(arguments.node("capabilities")))),
+                action("migrate-set-parameters", Types.PARAMETERS, this::setParameters),
+                action("stop", List.of(), (guest, arguments) -> guest.stop()),
+                action("cont", List.of(), (guest, arguments) -> guest.cont()));
+    }
+
+    private static GuestCommand query(String name, QmpType returns, Function<GuestOperations, JsonNode> body) {
+        return new GuestCommand(name, Role.OBSERVE, List.of(), returns, (guest, arguments) -> body.apply(guest));
+    }
+
+    private static GuestCommand action(String name, List<Member> parameters, GuestAction action) {
+        return new GuestCommand(name, Role.OPERATE, parameters, Types.NOTHING, (guest, arguments) -> {
+            action.run(guest, arguments);
+            return Json.object();
+        });
+    }
+
+    private static List<Member> with(List<Member> members, Member... others) {
+        return Stream.concat(members.stream(), Stream.of(others)).toList();
+    }
+
+    /** {@code detach} has no effect: a migration is always detached. */
+    private static void migrate(GuestOperations guest, Arguments arguments) throws CommandException {
+        String uri = MigrationUri.of(arguments);
+        if (arguments.flag("resume", false)) {
+            throw new CommandException("Cannot resume if there is no paused migration");
+        }
+        guest.migrate(uri);
+    }
+
+    private static Map<Capability, Boolean> changes(JsonNode list) throws CommandException {
+        Map<Capability, Boolean> changes = new EnumMap<>(Capability.class);
+        for (JsonNode item : list) {
+            String name = item.get("capability").textValue();
+            boolean on = item.get("state").booleanValue();
+            Optional<Capability> capability = Capability.named(name);
+            if (on && !capability.map(Capability::supported).orElse(false)) {
+                throw new CommandException("Capability '%s' is not supported by this daemon".formatted(name));
+            }
+            capability.ifPresent(known -> changes.put(known, on));
+        }
+        return changes;
+    }
+
+    private void setParameters(GuestOperations guest, Arguments arguments) throws CommandException {
+        synchronized (parametersLock) {
+            MigrationParameters old = guest.parameters();
+            MigrationParameters changed;
+            try {
+                changed = new MigrationParameters(
+                        unsigned(arguments, "max-bandwidth", old.maxBandwidth()),
+                        unsigned(arguments, "downtime-limit", old.downtimeLimitMillis()),
+                        unsigned(arguments, "avail-switchover-bandwidth", old.availSwitchoverBandwidth()),
+                        unsigned(arguments, "xbzrle-cache-size", old.xbzrleCacheSize()),
+                        unsigned(arguments, "announce-initial", old.announceInitialMillis()),
+                        unsigned(arguments, "announce-max", old.announceMaxMillis()),
+                        unsigned(arguments, "announce-rounds", old.announceRounds()),
+                        unsigned(arguments, "announce-step", old.announceStepMillis()));
+            } catch (IllegalArgumentException e) {
+                throw new CommandException(String.valueOf(e.getMessage()));
+            }
+            guest.setParameters(changed);
+        }
+    }
+
+    /**
+     * QEMU takes a negative number modulo 2^64, so that -1 is "as much as there is". What is above the largest long is
+     * kept as the largest long: no bandwidth comes near it, and every other parameter has a lower limit.
+     */
+    private static long unsigned(Arguments arguments, String name, long old) throws CommandException {
+        if (!arguments.has(name)) {
+            return old;
+        }
+        BigInteger value = arguments.node(name).bigIntegerValue();
+        if (value.bitLength() > 64) {
+            throw new CommandException("Parameter '%s' expects a 64-bit integer".formatted(name));
+        }
+        return value.mod(TWO_TO_64).min(LONG_MAX).longValue();
+    }
+
+    private static JsonNode status(RunState state) {
+        return Json.object().put("status", state.qmpName()).put("running", state == RunState.RUNNING);
+    }
+
+    private static JsonNode capabilities(Set<Capability> on) {
+        ArrayNode list = Json.array();
+        for (Capability capability : Capability.values()) {
+            if (capability.supported()) {
+                list.addObject().put("capability", capability.qmpName()).put("state", on.contains(capability));
+            }
+        }
+        return list;
+    }
+
+    private JsonNode guestList() {
+        ArrayNode list = Json.array();
+        directory.guests().forEach(guest -> list.add(Views.guestSummary(guest.view())));
+        return list;
+    }
+
+    private JsonNode daemonStatus() {
+        Duration uptime = Duration.between(facts.startedAt(), clock.instant());
+        return Json.object()
+                .put("version", facts.version())
+                .put("pid", facts.pid())
+                .put("uptime-seconds", Math.max(0, uptime.toSeconds()))
+                .put("guests", directory.guests().size())
+                .set("host-features", Json.ofMap(facts.hostFeatures().get()));
+    }
+}

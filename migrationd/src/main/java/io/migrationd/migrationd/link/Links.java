@@ -1,0 +1,194 @@
+package io.migrationd.migrationd.link;
+
+import io.netty.bootstrap.Bootstrap;
+import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelInitializer;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.IoHandlerFactory;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.ServerChannel;
+import io.netty.channel.epoll.Epoll;
+import io.netty.channel.epoll.EpollDomainSocketChannel;
+import io.netty.channel.epoll.EpollIoHandler;
+import io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.netty.channel.epoll.EpollServerSocketChannel;
+import io.netty.channel.epoll.EpollSocketChannel;
+import io.netty.channel.nio.NioIoHandler;
+import io.netty.channel.socket.DuplexChannel;
+import io.netty.channel.socket.nio.NioDomainSocketChannel;
+import io.netty.channel.socket.nio.NioServerDomainSocketChannel;
+import io.netty.channel.socket.nio.NioServerSocketChannel;
+import io.netty.channel.socket.nio.NioSocketChannel;
+import io.netty.channel.unix.DomainSocketAddress;
+import io.netty.util.concurrent.DefaultThreadFactory;
+import java.io.IOException;
+import java.net.SocketAddress;
+import java.net.UnixDomainSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Connects and listens. Owns the event loop threads {@code link-io}; what it opened is closed by who asked for it. */
+public final class Links implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(Links.class);
+    private static final int THREADS = 2;
+
+    private final boolean epoll = Epoll.isAvailable();
+    private final EventLoopGroup group;
+    private final long connectTimeoutMillis;
+    private final long stallTimeoutMillis;
+
+    /**
+     * Starts the event loops.
+     *
+     * @param stallTimeoutMillis how long a peer may take no byte before the connection counts as broken
+     */
+    public Links(long connectTimeoutMillis, long stallTimeoutMillis) {
+        IoHandlerFactory io = epoll ? EpollIoHandler.newFactory() : NioIoHandler.newFactory();
+        this.group = new MultiThreadIoEventLoopGroup(THREADS, new DefaultThreadFactory("link-io", true), io);
+        this.connectTimeoutMillis = connectTimeoutMillis;
+        this.stallTimeoutMillis = stallTimeoutMillis;
+        if (!epoll) {
+            log.atWarn()
+                    .addKeyValue("reason", String.valueOf(Epoll.unavailabilityCause()))
+                    .log("epoll transport missing");
+        }
+    }
+
+    /** A listening socket. */
+    public interface Listener extends AutoCloseable {
+        /** Where it listens, with the real port. */
+        MigrationUri uri();
+
+        /** Stops to listen; connections that were accepted live on. A Unix socket's file is removed. */
+        @Override
+        void close();
+    }
+
+    /** Connects; blocks at most the connect timeout. */
+    public MigrationChannel connect(MigrationUri uri) throws IOException {
+        AtomicReference<NettyChannel> connected = new AtomicReference<>();
+        Bootstrap bootstrap = new Bootstrap()
+                .group(group)
+                .channel(clientClass(uri))
+                .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, (int) connectTimeoutMillis)
+                .handler(initializer(uri.toString(), connected::set));
+        ChannelFuture future = bootstrap.connect(address(uri));
+        if (!future.awaitUninterruptibly(connectTimeoutMillis + 1000)) {
+            future.cancel(false);
+            throw new IOException("no connection to %s within %d ms".formatted(uri, connectTimeoutMillis));
+        }
+        NettyChannel channel = connected.get();
+        if (!future.isSuccess() || channel == null) {
+            throw new IOException("no connection to " + uri, future.cause());
+        }
+        return channel;
+    }
+
+    /** Listens; {@code accepted} gets every connection on an event loop and must not block there. */
+    public Listener listen(MigrationUri uri, Consumer<MigrationChannel> accepted) throws IOException {
+        removeStaleSocket(uri);
+        ServerBootstrap bootstrap = new ServerBootstrap()
+                .group(group)
+                .channel(serverClass(uri))
+                .option(ChannelOption.SO_BACKLOG, 8)
+                .childHandler(initializer("of " + uri, accepted::accept));
+        ChannelFuture future = bootstrap.bind(address(uri)).awaitUninterruptibly();
+        if (!future.isSuccess()) {
+            throw new IOException("can't listen at " + uri, future.cause());
+        }
+        Channel server = future.channel();
+        MigrationUri bound = uri instanceof MigrationUri.Tcp ? MigrationUri.of(server.localAddress()) : uri;
+        return new Listener() {
+            @Override
+            public MigrationUri uri() {
+                return bound;
+            }
+
+            @Override
+            public void close() {
+                server.close().awaitUninterruptibly(TimeUnit.SECONDS.toMillis(2));
+                if (uri instanceof MigrationUri.Unix unix) {
+                    deleteSocket(Path.of(unix.path()));
+                }
+            }
+        };
+    }
+
+    /** Gives the memory of a channel's input back when no thread reads it any more. */
+    public static void releaseInput(MigrationChannel channel) {
+        if (channel instanceof NettyChannel netty) {
+            netty.releaseInput();
+        }
+    }
+
+    @Override
+    public void close() {
+        group.shutdownGracefully(0, 2, TimeUnit.SECONDS).awaitUninterruptibly(5, TimeUnit.SECONDS);
+    }
+
+    private ChannelInitializer<Channel> initializer(String peer, Consumer<NettyChannel> ready) {
+        return new ChannelInitializer<>() {
+            @Override
+            protected void initChannel(Channel channel) {
+                LinkOptions.configure(channel);
+                NettyChannel link = new NettyChannel((DuplexChannel) channel, peer, stallTimeoutMillis);
+                channel.pipeline().addLast(link);
+                ready.accept(link);
+            }
+        };
+    }
+
+    private SocketAddress address(MigrationUri uri) throws IOException {
+        return switch (uri) {
+            case MigrationUri.Tcp tcp -> tcp.resolve();
+            case MigrationUri.Unix unix ->
+                epoll ? new DomainSocketAddress(unix.path()) : UnixDomainSocketAddress.of(unix.path());
+        };
+    }
+
+    private Class<? extends Channel> clientClass(MigrationUri uri) {
+        return switch (uri) {
+            case MigrationUri.Tcp tcp -> epoll ? EpollSocketChannel.class : NioSocketChannel.class;
+            case MigrationUri.Unix unix -> epoll ? EpollDomainSocketChannel.class : NioDomainSocketChannel.class;
+        };
+    }
+
+    private Class<? extends ServerChannel> serverClass(MigrationUri uri) {
+        return switch (uri) {
+            case MigrationUri.Tcp tcp -> epoll ? EpollServerSocketChannel.class : NioServerSocketChannel.class;
+            case MigrationUri.Unix unix ->
+                epoll ? EpollServerDomainSocketChannel.class : NioServerDomainSocketChannel.class;
+        };
+    }
+
+    /** A socket file that nobody listens on is left over from a process that was killed; QEMU removes it as well. */
+    private void removeStaleSocket(MigrationUri uri) throws IOException {
+        if (!(uri instanceof MigrationUri.Unix unix) || !Files.exists(Path.of(unix.path()))) {
+            return;
+        }
+        try (MigrationChannel live = connect(uri)) {
+            throw new IOException("%s is in use by %s".formatted(uri, live.peer()));
+        } catch (IOException e) {
+            if (e.getCause() == null) {
+                throw e;
+            }
+        }
+        deleteSocket(Path.of(unix.path()));
+    }
+
+    private static void deleteSocket(Path path) {
+        try {
+            Files.deleteIfExists(path);
+        } catch (IOException e) {
+            log.atWarn().addKeyValue("path", path).setCause(e).log("socket file not removed");
+        }
+    }
+}

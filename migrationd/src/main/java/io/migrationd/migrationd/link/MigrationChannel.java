@@ -1,0 +1,49 @@
+package io.migrationd.migrationd.link;
+
+import io.migrationd.protocol.wire.ChunkSource;
+import java.io.IOException;
+
+/**
+ * One connection of a migration, with a bounded number of bytes in flight in each direction. One thread writes, one
+ * reads; {@link #abort} and {@link #close} may come from any thread and wake both.
+ */
+public interface MigrationChannel extends AutoCloseable {
+    /**
+     * What the peer sends. Blocks; ends with {@code null} when the peer has shut its side, fails when the link broke.
+     */
+    ChunkSource input();
+
+    /** An empty buffer; blocks while all are on their way, at most {@code stall-timeout}. Fails when the link broke. */
+    SendBuffer acquire() throws IOException;
+
+    /** Hands a buffer from {@link #acquire} to the socket and forgets it. */
+    void send(SendBuffer buffer) throws IOException;
+
+    /** Waits until the socket has taken every byte sent so far. */
+    void drain() throws IOException;
+
+    /** Writes few bytes by way of a buffer of its own; thread-safe, for the return path. */
+    void writeSmall(byte[] message) throws IOException;
+
+    /** Bytes the socket has taken. */
+    long bytesSent();
+
+    /** Bytes that came. */
+    long bytesReceived();
+
+    /** Tells the peer that nothing more comes, after all that was sent. */
+    void shutdownOutput();
+
+    /** Breaks the connection if not one byte has come within {@code millis} from now. */
+    void failIfSilent(long millis);
+
+    /** Breaks the connection at once; readers and writers fail with {@code cause}. The first cause wins. */
+    void abort(IOException cause);
+
+    /** Who is at the other end, for messages. */
+    String peer();
+
+    /** Closes after what was sent has left, bounded; idempotent. */
+    @Override
+    void close();
+}

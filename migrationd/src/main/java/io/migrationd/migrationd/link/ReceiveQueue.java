@@ -1,0 +1,155 @@
+package io.migrationd.migrationd.link;
+
+import io.migrationd.protocol.wire.ChunkSource;
+import io.netty.buffer.ByteBuf;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Received buffers on their way from the event loop to the reading thread. When more than {@link #HIGH_BYTES} wait, the
+ * socket is no longer read until less than {@link #LOW_BYTES} do: a slow reader slows the peer.
+ */
+final class ReceiveQueue implements ChunkSource {
+    private static final int HIGH_BYTES = 2 * 1024 * 1024;
+    private static final int LOW_BYTES = 1024 * 1024;
+
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition();
+    // All guarded by lock, but for current, which belongs to the reading thread.
+    private final ArrayDeque<ByteBuf> queue = new ArrayDeque<>();
+    private final Runnable resumeReading;
+    private long queuedBytes;
+    private long receivedBytes;
+    private boolean paused;
+    private boolean ended;
+    private boolean closed;
+    private @Nullable IOException failure;
+    private @Nullable ByteBuf current;
+
+    ReceiveQueue(Runnable resumeReading) {
+        this.resumeReading = resumeReading;
+    }
+
+    /** Event loop: takes ownership of {@code buffer}; says whether to go on reading. */
+    boolean offer(ByteBuf buffer) {
+        lock.lock();
+        try {
+            if (closed) {
+                buffer.release();
+                return false;
+            }
+            receivedBytes += buffer.readableBytes();
+            queuedBytes += buffer.readableBytes();
+            queue.add(buffer);
+            changed.signalAll();
+            paused = queuedBytes > HIGH_BYTES;
+            return !paused;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** No more will come: the peer ended its side, or {@code cause}. What is queued can still be read. */
+    void end(@Nullable IOException cause) {
+        lock.lock();
+        try {
+            if (!ended && failure == null) {
+                failure = cause;
+            }
+            ended = true;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Drops what is queued; the reader fails with {@code cause}. */
+    void fail(IOException cause) {
+        lock.lock();
+        try {
+            if (failure == null) {
+                failure = cause;
+            }
+            ended = true;
+            releaseQueued();
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    long receivedBytes() {
+        lock.lock();
+        try {
+            return receivedBytes;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public @Nullable ByteBuffer next() throws IOException {
+        if (current != null) {
+            current.release();
+            current = null;
+        }
+        ByteBuf next;
+        boolean resume = false;
+        lock.lock();
+        try {
+            while (queue.isEmpty() && !ended) {
+                changed.await();
+            }
+            if (queue.isEmpty()) {
+                if (failure != null) {
+                    throw new IOException("the connection broke", failure);
+                }
+                return null;
+            }
+            next = queue.remove();
+            queuedBytes -= next.readableBytes();
+            if (paused && queuedBytes < LOW_BYTES) {
+                paused = false;
+                resume = true;
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted while reading the stream");
+        } finally {
+            lock.unlock();
+        }
+        if (resume) {
+            resumeReading.run();
+        }
+        current = next;
+        return next.nioBuffer();
+    }
+
+    /** After the reading thread has ended: gives all memory back. */
+    void close() {
+        lock.lock();
+        try {
+            closed = true;
+            ended = true;
+            releaseQueued();
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+        if (current != null) {
+            current.release();
+            current = null;
+        }
+    }
+
+    private void releaseQueued() {
+        queue.forEach(ByteBuf::release);
+        queue.clear();
+        queuedBytes = 0;
+    }
+}

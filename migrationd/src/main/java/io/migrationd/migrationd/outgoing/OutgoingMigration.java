@@ -1,0 +1,646 @@
+package io.migrationd.migrationd.outgoing;
+
+import io.migrationd.migrationd.guest.DeviceSection;
+import io.migrationd.migrationd.guest.Guest;
+import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.migrationd.link.Links;
+import io.migrationd.migrationd.link.MigrationChannel;
+import io.migrationd.migrationd.outgoing.OutgoingStatus.Event;
+import io.migrationd.migrationd.session.Capability;
+import io.migrationd.migrationd.session.Failures;
+import io.migrationd.migrationd.session.MigrationInfo;
+import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.protocol.ram.RamFlags;
+import io.migrationd.protocol.stream.Command;
+import io.migrationd.protocol.stream.Configuration;
+import io.migrationd.protocol.stream.ConfigurationCodec;
+import io.migrationd.protocol.stream.DescriptionElement;
+import io.migrationd.protocol.stream.SectionFooter;
+import io.migrationd.protocol.stream.StreamElementCodec;
+import io.migrationd.protocol.stream.StreamHeader;
+import io.migrationd.protocol.vmstate.GlobalState;
+import io.migrationd.protocol.wire.StreamReader;
+import io.migrationd.protocol.wire.WireWriter;
+import io.migrationd.returnpath.BitmapSizes;
+import io.migrationd.returnpath.ReturnPathDispatcher;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One outgoing precopy migration: owns the thread {@code mig-send-<id>}, its channel and its return path. Until
+ * {@link OutgoingRequest#release} was written any failure leaves the guest running here; from then on this copy never
+ * runs again by itself, whatever happens (docs/architecture.md, failure table).
+ */
+public final class OutgoingMigration implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(OutgoingMigration.class);
+    private static final int RAM_SECTION_ID = 1;
+    private static final String RAM_IDSTR = "ram";
+    /** QEMU's PING at the start, and ours behind the last device section: it is answered when all before is loaded. */
+    private static final int PING_START = 1;
+
+    private static final int PING_LOADED = 0x44;
+    private static final long PART_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
+    private static final long ACK_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
+    private static final Duration SHUT_POLL = Duration.ofSeconds(1);
+    private static final long JOIN_MILLIS = 10_000;
+
+    private final OutgoingRequest request;
+    private final Guest guest;
+    private final Thread thread;
+    private final RamCounters counters = new RamCounters();
+    private final RamSender ram;
+    private final long startNanos = System.nanoTime();
+    private final BandwidthMeter bandwidth = new BandwidthMeter(startNanos);
+    private final Timeline timeline = new Timeline(startNanos);
+
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition();
+    // Guarded by lock; written only by transition, fail and the requests of an operator.
+    private OutgoingStatus status = OutgoingStatus.SETUP;
+    private @Nullable Throwable failure;
+    private boolean cancelRequested;
+    private boolean continueRequested;
+    private boolean released;
+    private @Nullable MigrationChannel channel;
+
+    private @Nullable ReturnPathDispatcher returnPath;
+    private boolean guestStopped;
+    private int nextSectionId = RAM_SECTION_ID + 1;
+    private String description = "";
+
+    /** Prepares; {@link #start} begins. */
+    public OutgoingMigration(OutgoingRequest request) {
+        this.request = request;
+        this.guest = request.guest();
+        long cacheSize =
+                request.has(Capability.XBZRLE) ? request.parameters().get().xbzrleCacheSize() : 0;
+        this.ram = new RamSender(guest, cacheSize, counters, this::announcePass, System::nanoTime);
+        this.thread = Thread.ofPlatform().name("mig-send-" + request.id()).unstarted(this::run);
+    }
+
+    /** Starts the thread; the rest shows in {@link #info} and in events. */
+    public void start() {
+        announceStatus(OutgoingStatus.SETUP);
+        thread.start();
+    }
+
+    /** Where it stands. */
+    public OutgoingStatus status() {
+        lock.lock();
+        try {
+            return status;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Cancels; the guest goes on here. False if it is too late: the destination may have the guest. */
+    public boolean cancel() {
+        lock.lock();
+        try {
+            if (status.isTerminal() || status == OutgoingStatus.CANCELLING) {
+                return true;
+            }
+            if (released) {
+                return false;
+            }
+            cancelRequested = true;
+            transition(Event.CANCEL);
+            if (channel != null) {
+                channel.abort(new IOException("the migration was cancelled"));
+            }
+            return true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Lets a migration that waits at the gate go on; false if it does not wait there. */
+    public boolean continueSwitchover() {
+        lock.lock();
+        try {
+            if (status != OutgoingStatus.PRE_SWITCHOVER) {
+                return false;
+            }
+            continueRequested = true;
+            changed.signalAll();
+            return true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Parameters have changed: whoever waits for bandwidth looks again. */
+    public void parametersChanged() {
+        lock.lock();
+        try {
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Whether the right to run was given up: this copy must not be started any more. */
+    public boolean isReleased() {
+        lock.lock();
+        try {
+            return released;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** One look at it, from any thread. */
+    public MigrationInfo info() {
+        OutgoingStatus now;
+        String error;
+        long sent;
+        lock.lock();
+        try {
+            now = status;
+            error = failure == null ? null : Failures.describe(failure);
+            sent = channel == null ? 0 : channel.bytesSent();
+        } finally {
+            lock.unlock();
+        }
+        return InfoBuilder.build(request, guest, now, error, sent, counters, bandwidth.bytesPerSecond(), timeline);
+    }
+
+    /** Waits until the thread has ended; for stop order and tests. */
+    public boolean awaitEnd(long timeoutMillis) throws InterruptedException {
+        thread.join(timeoutMillis);
+        return !thread.isAlive();
+    }
+
+    /** Cancels what can be cancelled and joins the thread. */
+    @Override
+    public void close() {
+        if (!cancel()) {
+            // Released: the destination owns the guest. We only stop to listen for its word.
+            lock.lock();
+            try {
+                if (channel != null) {
+                    channel.abort(new IOException("the daemon stops"));
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+        try {
+            if (!awaitEnd(JOIN_MILLIS)) {
+                Throwable where = new IllegalStateException("thread " + thread.getName() + " did not stop");
+                where.setStackTrace(thread.getStackTrace());
+                log.atError()
+                        .addKeyValue("session", request.id())
+                        .setCause(where)
+                        .log("thread did not stop");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void run() {
+        try {
+            migrate(connect());
+            timeline.ended();
+            guest.releaseAfterMigration();
+            transition(Event.COMPLETE);
+        } catch (IOException | InterruptedException | RuntimeException | Error e) {
+            timeline.ended();
+            end(e);
+        } finally {
+            cleanUp();
+        }
+    }
+
+    private MigrationChannel connect() throws IOException {
+        MigrationChannel opened = request.links().connect(request.uri());
+        lock.lock();
+        try {
+            channel = opened;
+            if (cancelRequested) {
+                throw new IOException("the migration was cancelled");
+            }
+            return opened;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void migrate(MigrationChannel link) throws IOException, InterruptedException {
+        StreamOutput out = new StreamOutput(link);
+        if (request.has(Capability.RETURN_PATH)) {
+            returnPath = ReturnPathDispatcher.start(
+                    request.id(),
+                    new StreamReader(link.input()),
+                    link::close,
+                    new SourceReturnPath(this::returnPathEnded, this::wake),
+                    new GuestPageLimits(guest),
+                    BitmapSizes.NONE_AWAITED);
+        }
+        sendHead(out);
+        WireWriter start = new WireWriter();
+        StreamElementCodec.writeStart(RAM_SECTION_ID, RAM_IDSTR, 0, RamFlags.SECTION_VERSION, start);
+        out.write(start);
+        ram.setup(out);
+        endSection(out, RAM_SECTION_ID);
+        out.flush();
+        timeline.setupDone();
+        transition(Event.START_SENDING);
+        converge(out, link);
+        switchOver(out);
+        finish(out, link);
+    }
+
+    private void sendHead(StreamOutput out) throws IOException {
+        WireWriter head = new WireWriter();
+        StreamHeader.write(head);
+        String machineType = guest.machineType()
+                .orElseThrow(() -> new IOException("guest '" + guest.name() + "' holds nothing to migrate yet"));
+        ConfigurationCodec.write(
+                new Configuration(
+                        machineType,
+                        targetPageBits(),
+                        List.of(),
+                        request.has(Capability.VALIDATE_UUID) ? guest.uuid() : java.util.Optional.empty()),
+                head);
+        if (returnPath != null) {
+            StreamElementCodec.writeCommand(new Command.OpenReturnPath(), head);
+            StreamElementCodec.writeCommand(new Command.Ping(PING_START), head);
+        }
+        out.write(head);
+    }
+
+    private OptionalInt targetPageBits() {
+        int bits = Integer.numberOfTrailingZeros(guest.targetPageSizeBytes());
+        return bits == 12 ? OptionalInt.empty() : OptionalInt.of(bits);
+    }
+
+    /** Pass after pass until what is left can be sent within the downtime limit. */
+    private void converge(StreamOutput out, MigrationChannel link) throws IOException, InterruptedException {
+        RateLimiter limiter = new RateLimiter(System.nanoTime());
+        boolean partSent = false;
+        while (true) {
+            failIfEnded();
+            if (partSent && ram.pendingEstimate() <= threshold() && ram.pendingExact() <= threshold()) {
+                if (switchoverAllowed()) {
+                    return;
+                }
+                await(ACK_POLL_NANOS);
+                continue;
+            }
+            sendPart(out, limiter);
+            partSent = true;
+            bandwidth.sample(System.nanoTime(), link.bytesSent());
+            waitForBandwidth(out, link, limiter);
+        }
+    }
+
+    private void sendPart(StreamOutput out, RateLimiter limiter) throws IOException {
+        WireWriter head = new WireWriter();
+        StreamElementCodec.writePart(RAM_SECTION_ID, head);
+        out.write(head);
+        long deadline = System.nanoTime() + PART_NANOS;
+        long budget = limiter.left(request.parameters().get().maxBandwidth(), out.position());
+        ram.iterate(out, sent -> sent < budget && System.nanoTime() < deadline);
+        endSection(out, RAM_SECTION_ID);
+        out.flush();
+    }
+
+    private void waitForBandwidth(StreamOutput out, MigrationChannel link, RateLimiter limiter)
+            throws IOException, InterruptedException {
+        while (true) {
+            long now = System.nanoTime();
+            long delay = limiter.delayNanos(now, request.parameters().get().maxBandwidth(), out.position());
+            if (delay == 0) {
+                return;
+            }
+            await(delay);
+            failIfEnded();
+            bandwidth.sample(System.nanoTime(), link.bytesSent());
+        }
+    }
+
+    /** Bytes that fit into the downtime limit at the speed of the link. */
+    private long threshold() {
+        MigrationParameters limits = request.parameters().get();
+        double speed =
+                limits.availSwitchoverBandwidth() > 0 ? limits.availSwitchoverBandwidth() : bandwidth.bytesPerSecond();
+        return (long) (speed * limits.downtimeLimitMillis() / 1000);
+    }
+
+    private boolean switchoverAllowed() {
+        return !request.has(Capability.SWITCHOVER_ACK)
+                || returnPath == null
+                || returnPath.replies().isSwitchoverAcked()
+                || guest.runState() != RunState.RUNNING;
+    }
+
+    private void switchOver(StreamOutput out) throws IOException, InterruptedException {
+        timeline.stopping();
+        guestStopped = true;
+        boolean wasRunning = guest.runState() == RunState.RUNNING;
+        guest.stopForSwitchover();
+        timeline.stopped();
+        if (wasRunning) {
+            announce("STOP", Map.of());
+        }
+        if (request.has(Capability.PAUSE_BEFORE_SWITCHOVER)) {
+            transition(Event.REACH_GATE);
+            awaitContinue();
+        }
+        transition(Event.SWITCH_OVER);
+        timeline.gatePassed(channelBytes());
+        WireWriter head = new WireWriter();
+        StreamElementCodec.writeEnd(RAM_SECTION_ID, head);
+        out.write(head);
+        ram.completePrecopy(out);
+        endSection(out, RAM_SECTION_ID);
+        timeline.lastPassSent();
+        sendDevices(out);
+        timeline.devicesSent();
+    }
+
+    private void sendDevices(StreamOutput out) throws IOException {
+        List<DeviceSection> devices = new ArrayList<>(guest.saveDevices());
+        if (devices.stream().noneMatch(d -> d.idstr().equals(GlobalState.SECTION))) {
+            devices.add(GlobalStateSection.of(guest.stateToAnnounce()));
+        }
+        for (DeviceSection device : devices) {
+            int id = nextSectionId++;
+            WireWriter section = new WireWriter();
+            StreamElementCodec.writeFull(id, device.idstr(), device.instanceId(), device.version(), section);
+            section.writeBytes(device.body());
+            SectionFooter.write(id, section);
+            out.write(section);
+        }
+        description = Descriptions.of(guest.targetPageSizeBytes(), devices);
+    }
+
+    /**
+     * The end game. Everything but the last byte is at the destination and was loaded (PONG) before the right to run is
+     * given up; the destination can't start the guest without that byte.
+     */
+    private void finish(StreamOutput out, MigrationChannel link) throws IOException, InterruptedException {
+        if (returnPath != null) {
+            WireWriter ping = new WireWriter();
+            StreamElementCodec.writeCommand(new Command.Ping(PING_LOADED), ping);
+            out.write(ping);
+            out.flush();
+            awaitLoaded(returnPath);
+        } else {
+            out.drain();
+        }
+        release();
+        WireWriter tail = new WireWriter();
+        StreamElementCodec.writeEndOfStream(tail);
+        DescriptionElement.write(description, tail);
+        out.write(tail);
+        out.drain();
+        bandwidth.sample(System.nanoTime(), link.bytesSent());
+        if (returnPath != null) {
+            awaitShut(returnPath);
+        } else {
+            link.shutdownOutput();
+        }
+    }
+
+    private void awaitLoaded(ReturnPathDispatcher replies) throws IOException, InterruptedException {
+        try {
+            replies.replies().awaitPong(PING_LOADED, Duration.ofMillis(request.replyTimeoutMillis()));
+        } catch (TimeoutException e) {
+            throw new IOException(
+                    "the destination has not loaded the device state within %d ms"
+                            .formatted(request.replyTimeoutMillis()),
+                    e);
+        }
+    }
+
+    private void release() throws IOException {
+        lock.lock();
+        try {
+            failIfEnded();
+            request.release().write();
+            released = true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Without limit: giving up would not make the guest run anywhere. A dead link ends the wait. */
+    private void awaitShut(ReturnPathDispatcher replies) throws IOException, InterruptedException {
+        while (true) {
+            try {
+                int code = replies.replies().awaitShut(SHUT_POLL);
+                if (code != 0) {
+                    throw new IOException("the destination reported failure " + code + " after it had the whole guest");
+                }
+                return;
+            } catch (TimeoutException e) {
+                log.atDebug().addKeyValue("session", request.id()).log("waiting for SHUT");
+            }
+        }
+    }
+
+    private void awaitContinue() throws IOException, InterruptedException {
+        lock.lock();
+        try {
+            while (!continueRequested) {
+                failIfEnded();
+                changed.await();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void await(long nanos) throws InterruptedException {
+        lock.lock();
+        try {
+            if (!cancelRequested && failure == null) {
+                long left = changed.awaitNanos(nanos);
+                if (left > 0) {
+                    log.atTrace().addKeyValue("left", left).log("woken early");
+                }
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void failIfEnded() throws IOException {
+        lock.lock();
+        try {
+            if (cancelRequested) {
+                throw new IOException("the migration was cancelled");
+            }
+            if (failure != null) {
+                throw new IOException("the return path failed", failure);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Return-path thread. A source that goes on without its return path may end with two running guests. */
+    private void returnPathEnded(IOException cause) {
+        lock.lock();
+        try {
+            if (!status.isTerminal() && failure == null) {
+                failure = cause;
+            }
+            changed.signalAll();
+            if (channel != null && !released) {
+                channel.abort(cause);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void wake() {
+        parametersChanged();
+    }
+
+    private void end(Throwable cause) {
+        boolean cancelled;
+        boolean inDoubt;
+        lock.lock();
+        try {
+            if (failure == null) {
+                failure = cause;
+            }
+            cancelled = cancelRequested;
+            inDoubt = released;
+        } finally {
+            lock.unlock();
+        }
+        if (inDoubt) {
+            log.atError()
+                    .addKeyValue("session", request.id())
+                    .addKeyValue("guest", guest.name())
+                    .setCause(cause)
+                    .log("the destination may have the guest: this copy stays stopped");
+        } else {
+            goOnHere(cancelled, cause);
+        }
+        transition(cancelled ? Event.STOPPED : Event.FAIL);
+    }
+
+    private void goOnHere(boolean cancelled, Throwable cause) {
+        if (!cancelled) {
+            log.atError()
+                    .addKeyValue("session", request.id())
+                    .addKeyValue("guest", guest.name())
+                    .setCause(cause)
+                    .log("migration failed; the guest stays here");
+        }
+        lock.lock();
+        try {
+            if (channel != null) {
+                // The destination must not get another byte: with the last one it could start the guest.
+                channel.abort(new IOException("the migration ended here"));
+            }
+        } finally {
+            lock.unlock();
+        }
+        if (!guestStopped) {
+            return;
+        }
+        try {
+            guest.resumeAfterFailure();
+            if (guest.runState() == RunState.RUNNING) {
+                announce("RESUME", Map.of());
+            }
+        } catch (IOException e) {
+            cause.addSuppressed(e);
+            log.atError().addKeyValue("guest", guest.name()).setCause(e).log("the guest does not go on");
+        }
+    }
+
+    private void cleanUp() {
+        MigrationChannel opened;
+        lock.lock();
+        try {
+            opened = channel;
+        } finally {
+            lock.unlock();
+        }
+        if (returnPath != null) {
+            try {
+                returnPath.close();
+            } catch (IOException | IllegalStateException e) {
+                log.atWarn().addKeyValue("session", request.id()).setCause(e).log("return path not closed");
+            }
+        }
+        if (opened != null) {
+            opened.close();
+            Links.releaseInput(opened);
+        }
+        ram.cleanup();
+    }
+
+    private long channelBytes() {
+        lock.lock();
+        try {
+            return channel == null ? 0 : channel.bytesSent();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void endSection(StreamOutput out, int id) throws IOException {
+        WireWriter footer = new WireWriter();
+        SectionFooter.write(id, footer);
+        out.write(footer);
+    }
+
+    private void transition(Event event) {
+        OutgoingStatus from;
+        OutgoingStatus to;
+        lock.lock();
+        try {
+            from = status;
+            if (from == OutgoingStatus.CANCELLING && event != Event.STOPPED) {
+                // The cancel won; the thread notices at its next step.
+                return;
+            }
+            to = from.next(event);
+            status = to;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+        log.atInfo()
+                .addKeyValue("session", request.id())
+                .addKeyValue("guest", guest.name())
+                .addKeyValue("from", from.qmpName())
+                .addKeyValue("to", to.qmpName())
+                .log("state changed");
+        announceStatus(to);
+    }
+
+    private void announceStatus(OutgoingStatus to) {
+        announce("MIGRATION", Map.of("status", to.qmpName()));
+    }
+
+    private void announcePass() {
+        announce("MIGRATION_PASS", Map.of("pass", counters.dirtySyncs.get()));
+    }
+
+    private void announce(String event, Map<String, Object> data) {
+        request.events().event(guest.name(), event, data);
+    }
+}

@@ -1,0 +1,58 @@
+package io.migrationd.migrationd.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.core.JsonParseException;
+import java.util.List;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+@DisplayName("Verdict of the demo")
+class DemoCheckTest {
+    private static final MigrationView COMPLETED = view("{\"status\":\"completed\"}");
+    private static final String CLEAN = "{\"violations\":0,\"pages-verified\":65536,\"operations\":11}";
+
+    @Test
+    void nothingSpeaksAgainstACleanMove() {
+        assertThat(DemoCheck.problems(COMPLETED, "postmigrate", "running", 10, check(CLEAN)))
+                .isEmpty();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', textBlock = """
+            runs at both          | running     | running   | 0 | {"violations":0,"pages-verified":9,"operations":1}  | the guest runs at the source
+            does not run          | postmigrate | inmigrate | 0 | {"violations":0,"pages-verified":9,"operations":1}  | the guest is inmigrate at the destination
+            wrong pages           | postmigrate | running   | 0 | {"violations":2,"pages-verified":9,"operations":1}  | 2 pages of the guest do not hold what was written to them
+            no report             | postmigrate | running   | 0 | {"pages-verified":9,"operations":1}                 | the guest did not report on its memory
+            nothing verified      | postmigrate | running   | 0 | {"violations":0,"operations":1}                     | no page was verified
+            stands still          | postmigrate | running   | 7 | {"violations":0,"pages-verified":9,"operations":7}  | the guest did nothing after the move: 7 operations before, 7 after
+            """)
+    void oneProblemEach(
+            String why, String sourceState, String destinationState, long before, String check, String problem) {
+        assertThat(DemoCheck.problems(COMPLETED, sourceState, destinationState, before, check(check)))
+                .as(why)
+                .containsExactly(problem);
+    }
+
+    @Test
+    void aFailedMigrationComesFirst() {
+        List<String> problems = DemoCheck.problems(
+                view("{\"status\":\"failed\",\"error-desc\":\"cut\"}"), "running", "inmigrate", 3, DemoCheck.NONE);
+        assertThat(problems).first().isEqualTo("the migration is failed: cut");
+        assertThat(problems).hasSize(6);
+    }
+
+    private static DemoCheck check(String json) {
+        try {
+            return new DemoCheck(Json.parseObject(json));
+        } catch (JsonParseException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static MigrationView view(String json) {
+        return new MigrationView(check(json).report());
+    }
+}
