@@ -138,7 +138,7 @@ public final class Links implements AutoCloseable {
         return new ChannelInitializer<>() {
             @Override
             protected void initChannel(Channel channel) {
-                LinkOptions.configure(channel);
+                LinkOptions.configure(channel, stallTimeoutMillis);
                 NettyChannel link = new NettyChannel((DuplexChannel) channel, peer, stallTimeoutMillis);
                 channel.pipeline().addLast(link);
                 ready.accept(link);

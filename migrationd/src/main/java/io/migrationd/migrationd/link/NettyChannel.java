@@ -44,7 +44,9 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         this.channel = channel;
         this.peer = peer;
         this.stallTimeoutMillis = stallTimeoutMillis;
-        this.received = new ReceiveQueue(() -> channel.config().setAutoRead(true));
+        // On the event loop, behind the channelRead that has just switched it off: the order decides who wins.
+        this.received = new ReceiveQueue(
+                () -> channel.eventLoop().execute(() -> channel.config().setAutoRead(true)));
     }
 
     @Override
