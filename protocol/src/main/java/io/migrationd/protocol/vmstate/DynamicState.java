@@ -1,6 +1,7 @@
 package io.migrationd.protocol.vmstate;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -15,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * set is 0, empty or absent. A name is used with one kind of member only. Not thread-safe.
  */
 public final class DynamicState {
+    private static final long[] NONE = {};
+
     private record Key(String name, int index) {}
 
     private final Map<Key, Object> members = new HashMap<>();
@@ -26,7 +29,8 @@ public final class DynamicState {
 
     /** A number of an array, 0 if not set. */
     public long number(String name, int index) {
-        return get(name, index, Long.class).orElse(0L);
+        long[] numbers = get(name, 0, long[].class).orElse(NONE);
+        return index < numbers.length ? numbers[index] : 0;
     }
 
     /** Sets a number. */
@@ -36,7 +40,13 @@ public final class DynamicState {
 
     /** Sets a number of an array. */
     public DynamicState set(String name, int index, long value) {
-        return put(name, index, value);
+        long[] numbers = get(name, 0, long[].class).orElse(NONE);
+        if (index >= numbers.length) {
+            numbers = Arrays.copyOf(numbers, Math.max(index + 1, index + index / 2));
+            put(name, 0, numbers);
+        }
+        numbers[index] = value;
+        return this;
     }
 
     /** Bytes, none if not set. */
@@ -79,7 +89,7 @@ public final class DynamicState {
         return created(name, 0, TreeMember.class, TreeMember::new);
     }
 
-    /** Whether a member is set. */
+    /** Whether a member is set; an array of numbers counts as one member, at 0. */
     public boolean has(String name, int index) {
         return members.containsKey(new Key(name, index));
     }

@@ -199,8 +199,7 @@ public final class Fields {
     /** {@code gtree} with numbers as keys; nodes are written in the map's order. */
     public static <T, V> VmStateField<T> tree(
             String name, VmStateDescription<V> description, Function<T, Map<Long, V>> nodes, Supplier<V> create) {
-        return single(
-                name, new NestedElements.Tree<>(name, new NestedElements.NumberKey(), description, nodes, create));
+        return single(name, new NestedElements.Tree<>(new NestedElements.NumberKey(), description, nodes, create));
     }
 
     /** {@code gtree} with described keys; nodes are written in the map's order. */
@@ -214,11 +213,7 @@ public final class Fields {
         return single(
                 name,
                 new NestedElements.Tree<>(
-                        name,
-                        new NestedElements.DescribedKey<>(keyDescription, createKey),
-                        description,
-                        nodes,
-                        create));
+                        new NestedElements.DescribedKey<>(keyDescription, createKey), description, nodes, create));
     }
 
     /** A member with a hand-written encoding. */

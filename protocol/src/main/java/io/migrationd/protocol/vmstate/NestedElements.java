@@ -1,7 +1,6 @@
 package io.migrationd.protocol.vmstate;
 
 import io.migrationd.protocol.vmstate.Fields.At;
-import io.migrationd.protocol.wire.ProtocolException;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
@@ -145,6 +144,7 @@ final class NestedElements {
         @Override
         public void load(T state, int index, int fieldVersion, VmStateReader in) throws IOException {
             List<S> list = elements.apply(state);
+            String field = in.field();
             long at = in.offset();
             int count = 0;
             while (in.readU8() != NO_MORE) {
@@ -154,6 +154,7 @@ final class NestedElements {
                 S element = create.get();
                 VmStateCodec.load(description, element, fieldVersion, in);
                 list.add(element);
+                in.enter(field);
             }
         }
     }
@@ -195,11 +196,7 @@ final class NestedElements {
 
     /** A balanced tree: be32 node count, then each node announced by a one, a zero after the last. */
     record Tree<T, K, V>(
-            String name,
-            KeyCodec<K> keys,
-            VmStateDescription<V> description,
-            Function<T, Map<K, V>> nodes,
-            Supplier<V> create)
+            KeyCodec<K> keys, VmStateDescription<V> description, Function<T, Map<K, V>> nodes, Supplier<V> create)
             implements Element<T> {
         @Override
         public String typeName() {
@@ -230,6 +227,7 @@ final class NestedElements {
 
         @Override
         public void load(T state, int index, int fieldVersion, VmStateReader in) throws IOException {
+            String field = in.field();
             long at = in.offset();
             long announced = Integer.toUnsignedLong(in.readInt());
             if (announced > in.limits().elements()) {
@@ -239,21 +237,17 @@ final class NestedElements {
             long count = 0;
             while (in.readU8() != NO_MORE) {
                 if (++count > announced) {
-                    throw wrongCount(at, announced, "more", in);
+                    throw in.rejection(at, announced + " nodes, as announced", "more");
                 }
                 K key = keys.load(fieldVersion, in);
                 V value = create.get();
                 VmStateCodec.load(description, value, fieldVersion, in);
                 tree.put(key, value);
+                in.enter(field);
             }
             if (count < announced) {
-                throw wrongCount(at, announced, count, in);
+                throw in.rejection(at, announced + " nodes, as announced", count);
             }
-        }
-
-        private ProtocolException wrongCount(long at, long announced, Object actual, VmStateReader in) {
-            in.enter(name);
-            return in.rejection(at, announced + " nodes, as announced", actual);
         }
     }
 }

@@ -214,6 +214,7 @@ public final class VmStateCodec {
         int count = field.count().loaded(state, in);
         for (int i = 0; i < count; i++) {
             in.enter(path);
+            in.countElement();
             if (!isNullElement(field, state, i, in)) {
                 field.element().load(state, i, field.version(), in);
             }

@@ -17,6 +17,7 @@ public final class VmStateReader {
 
     private final long start;
     private String field = "vmstate";
+    private long elements;
 
     private VmStateReader(StreamReader in, VmStateLimits limits, Optional<WireWriter> copy) {
         this.in = in;
@@ -40,6 +41,17 @@ public final class VmStateReader {
 
     void enter(String fieldPath) {
         field = fieldPath;
+    }
+
+    String field() {
+        return field;
+    }
+
+    /** Elements can be empty: their number is bounded by itself, and no section has more of them than bytes. */
+    void countElement() throws ProtocolException {
+        if (++elements > limits.bodyBytes()) {
+            throw rejection(offset(), "at most " + limits.bodyBytes() + " elements in a section", "more");
+        }
     }
 
     VmStateLimits limits() {
