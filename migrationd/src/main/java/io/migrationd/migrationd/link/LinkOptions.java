@@ -31,7 +31,9 @@ final class LinkOptions {
         }
     }
 
-    /** A peer that is gone without a word: noticed after 15 s when idle, after the stall timeout with data on the way. */
+    /**
+     * A peer that is gone without a word: noticed after 15 s when idle, after the stall timeout with data on the way.
+     */
     private static Map<ChannelOption<?>, Object> deadPeer(long stallTimeoutMillis) {
         return Map.of(
                 EpollChannelOption.TCP_KEEPIDLE, 5,
