@@ -87,7 +87,8 @@ final class DeviceSections {
             trace.note(
                     offset,
                     "the description does not fit section %s: %s"
-                            .formatted(Printable.quote(device.name()), Printable.quote(String.valueOf(e.getMessage()))));
+                            .formatted(
+                                    Printable.quote(device.name()), Printable.quote(String.valueOf(e.getMessage()))));
             return Optional.empty();
         }
     }

@@ -15,8 +15,8 @@ public final class StreamLimits {
     public static final int MAX_PAGE_BITS = 16;
 
     /**
-     * Bytes of a PACKAGED blob, which is held in memory whole. It carries device state only, never RAM: some hundred KiB
-     * for a small guest, and even 4096 virtual CPUs, the most that QEMU has, stay below 50 MiB.
+     * Bytes of a PACKAGED blob, which is held in memory whole. It carries device state only, never RAM: some hundred
+     * KiB for a small guest, and even 4096 virtual CPUs, the most that QEMU has, stay below 50 MiB.
      */
     public static final int MAX_PACKAGE = 128 << 20;
 
