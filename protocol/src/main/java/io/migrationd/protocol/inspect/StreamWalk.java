@@ -358,7 +358,8 @@ final class StreamWalk {
     }
 
     private void description() throws IOException {
-        if (in().atEnd() || Checkpoints.isNext(in())) {
+        ByteBuffer next = in().peek(1);
+        if (next == null || next.get(0) != DescriptionElement.TYPE) {
             trace.note(in().offset(), "no description");
             return;
         }
