@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Comparator;
-import java.util.Objects;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -77,7 +76,7 @@ class DemoMainTest {
     private Path demoDirectory() throws IOException {
         Path config =
                 Path.of(Files.readString(directory.resolve("migrationd.config")).strip());
-        return Objects.requireNonNull(config.getParent().getParent());
+        return config.resolve("../..").normalize();
     }
 
     private static CommandRun demo(String... arguments) {
