@@ -28,9 +28,8 @@ final class ConfigOptions {
 
     LoadedConfig load() throws ConfigException {
         Path chosen = file;
-        Optional<Path> source = chosen != null
-                ? Optional.of(chosen)
-                : Optional.of(DEFAULT_FILE).filter(java.nio.file.Files::exists);
+        Optional<Path> source =
+                chosen != null ? Optional.of(chosen) : Optional.of(DEFAULT_FILE).filter(java.nio.file.Files::exists);
         return ConfigLoader.load(source, System.getenv(), overrides);
     }
 }

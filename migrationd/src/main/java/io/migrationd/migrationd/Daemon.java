@@ -62,8 +62,7 @@ public final class Daemon implements AutoCloseable {
         started("state lock", lock(config.paths().state()));
         Meters meters = started("meters", new Meters());
         EventHub events = new EventHub(InstantSource.system());
-        OwnershipLedger ownership =
-                new OwnershipLedger(config.paths().state().resolve("ownership"));
+        OwnershipLedger ownership = new OwnershipLedger(config.paths().state().resolve("ownership"));
         Links links = started(
                 "links",
                 new Links(
@@ -86,8 +85,7 @@ public final class Daemon implements AutoCloseable {
                         config.limits().maxGuests()));
         guests.loadParked();
         ControlServer control = started(
-                "control",
-                new ControlServer(config.control(), config.paths(), guests, events, facts(), meters));
+                "control", new ControlServer(config.control(), config.paths(), guests, events, facts(), meters));
         GuestListener listener = started(
                 "guest listener",
                 GuestListener.open(config.paths().guestSocket(), guests, GuestListener.Limits.DEFAULT));
@@ -96,8 +94,8 @@ public final class Daemon implements AutoCloseable {
         meters.watchGuests(GuestKind.PROCESS, () -> guests.count(GuestKind.PROCESS));
         meters.watchGuests(GuestKind.PARKED, () -> guests.count(GuestKind.PARKED));
         if (config.metrics().address().isPresent()) {
-            MetricsServer page =
-                    started("metrics", new MetricsServer(config.metrics().address().get(), meters));
+            MetricsServer page = started(
+                    "metrics", new MetricsServer(config.metrics().address().get(), meters));
             log.atInfo().addKeyValue("address", page.address()).log("metrics");
         }
         log.atInfo()
@@ -109,8 +107,7 @@ public final class Daemon implements AutoCloseable {
 
     /** Two daemons over one state directory would own the same guests. */
     private static AutoCloseable lock(Path state) throws IOException {
-        FileChannel file = FileChannel.open(
-                state.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileChannel file = FileChannel.open(state.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         FileLock held = tryLock(file);
         if (held == null) {
             file.close();

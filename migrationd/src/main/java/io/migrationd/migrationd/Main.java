@@ -6,7 +6,9 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
 
-/** {@code migrationd}: the daemon and its tools. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 this host can't do it. */
+/**
+ * {@code migrationd}: the daemon and its tools. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 this host can't do it.
+ */
 @Command(
         name = "migrationd",
         description = "Live-migration daemon: moves running guests between hosts, in QEMU's stream.",
@@ -19,9 +21,7 @@ public final class Main {
 
     /** Runs one command and ends the process with its exit code. */
     public static void main(String[] arguments) {
-        System.exit(new CommandLine(new Main())
-                .setUsageHelpAutoWidth(true)
-                .execute(arguments));
+        System.exit(new CommandLine(new Main()).setUsageHelpAutoWidth(true).execute(arguments));
     }
 
     static final class Version implements IVersionProvider {

@@ -13,8 +13,8 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * Passes one migration's events on and feeds the meters at these rare points: the start, each pass, the end. Events of one
- * migration come from one thread at a time.
+ * Passes one migration's events on and feeds the meters at these rare points: the start, each pass, the end. Events of
+ * one migration come from one thread at a time.
  */
 final class MeteredEvents implements EventSink {
     private final EventSink next;

@@ -55,16 +55,15 @@ final class ServeCommand implements Callable<Integer> {
     private static void serve(Daemon daemon) throws InterruptedException {
         CountDownLatch stopping = new CountDownLatch(1);
         CountDownLatch stopped = new CountDownLatch(1);
-        Runtime.getRuntime()
-                .addShutdownHook(Thread.ofPlatform().name("stop").unstarted(() -> {
-                    stopping.countDown();
-                    try {
-                        // The JVM ends when this hook does: not before every part has stopped.
-                        stopped.await();
-                    } catch (InterruptedException e) {
-                        Thread.currentThread().interrupt();
-                    }
-                }));
+        Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().name("stop").unstarted(() -> {
+            stopping.countDown();
+            try {
+                // The JVM ends when this hook does: not before every part has stopped.
+                stopped.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }));
         stopping.await();
         log.atInfo().log("stopping");
         daemon.close();
