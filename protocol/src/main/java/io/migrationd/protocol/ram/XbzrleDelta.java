@@ -22,7 +22,8 @@ public final class XbzrleDelta {
     /**
      * Writes what changed from {@code before} to {@code now} to {@code out}.
      *
-     * @return bytes written, 0 if the pages are equal, {@link #OVERFLOW} if it would not fit {@code limit} bytes
+     * @return bytes written, 0 if the pages are equal, {@link #OVERFLOW} if it would not fit {@code limit} bytes or has a
+     *     run longer than the format can say, which takes pages above 16 KiB
      */
     public static int encode(
             MemorySegment before,
@@ -43,7 +44,9 @@ public final class XbzrleDelta {
             int same = firstEquality(before, beforeOffset, now, nowOffset, changed, pageSizeBytes);
             int skip = changed - at;
             int length = same - changed;
-            if (written + ulebBytes(skip) + ulebBytes(length) + length > limit) {
+            if (skip > MAX_ULEB14
+                    || length > MAX_ULEB14
+                    || written + ulebBytes(skip) + ulebBytes(length) + length > limit) {
                 return OVERFLOW;
             }
             written += putUleb(out, outOffset + written, skip);
@@ -123,9 +126,6 @@ public final class XbzrleDelta {
     }
 
     private static int putUleb(MemorySegment out, long at, int value) {
-        if (value > MAX_ULEB14) {
-            throw new IllegalArgumentException("no number of 14 bits: " + value);
-        }
         if (value < 0x80) {
             out.set(ValueLayout.JAVA_BYTE, at, (byte) value);
             return 1;
