@@ -49,7 +49,7 @@ record Scenario(
     /** Lets the next pass be the last. */
     private static final Map<String, Object> RELEASE = Map.of("max-bandwidth", 1 << 30, "downtime-limit", 2000);
 
-    private static final int DIMM_BYTES = 8 << 20;
+    private static final int DIMM_BYTES = 2 << 20;
 
     enum Transport {
         TCP,
