@@ -6,7 +6,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
@@ -35,14 +34,14 @@ final class ChildProcess implements AutoCloseable {
     }
 
     /** Starts {@code command}; its output goes to {@code NAME.out} and {@code NAME.err} in {@code folder}. */
-    static ChildProcess start(String name, Path folder, List<String> command, Map<String, String> environment)
-            throws IOException {
+    static ChildProcess start(String name, Path folder, List<String> command) throws IOException {
         Path stdout = folder.resolve(name + ".out");
         Path stderr = folder.resolve(name + ".err");
         ProcessBuilder builder = new ProcessBuilder(command)
                 .redirectOutput(ProcessBuilder.Redirect.appendTo(stdout.toFile()))
                 .redirectError(ProcessBuilder.Redirect.appendTo(stderr.toFile()));
-        builder.environment().putAll(environment);
+        // MIGRATIOND_... is configuration to our daemon, but the tests' own settings here.
+        builder.environment().keySet().removeIf(variable -> variable.startsWith("MIGRATIOND_"));
         Process process = builder.start();
         RUNNING.add(process);
         return new ChildProcess(name, process, stdout, stderr);

@@ -123,10 +123,11 @@ public final class MigrationControl {
                 deadline,
                 () -> {
                     JsonNode info = info();
-                    if (ENDS.contains(info.path("status").asText())) {
+                    boolean reached = info.path("ram").path("dirty-sync-count").asInt() >= passes;
+                    if (!reached && ENDS.contains(info.path("status").asText())) {
                         throw new IOException("migration ended before pass %d: %s".formatted(passes, facts()));
                     }
-                    return info.path("ram").path("dirty-sync-count").asInt() >= passes;
+                    return reached;
                 },
                 this::facts);
     }

@@ -1,18 +1,25 @@
 package io.migrationd.it.peer;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What a QEMU looks like to its guest. Both ends of a migration get the same one.
  *
  * @param type {@code pc} or {@code q35}
  * @param firmware image for {@code -bios}
- * @param devices further arguments, such as {@code -device VGA}
+ * @param vga adds a graphics card, which has RAM blocks of its own
+ * @param dimm a file with the first content of a DIMM; the QEMU takes a private copy
  */
 public record QemuMachine(
-        String type, long memoryBytes, int vcpus, Backend backend, Path firmware, List<String> devices) {
+        String type, long memoryBytes, int vcpus, Backend backend, Path firmware, boolean vga, Optional<Path> dimm) {
+    /** The name of the DIMM's RAM block. */
+    public static final String DIMM_BLOCK = "dimm0";
+
     /** Where the main RAM comes from, which also decides the name of its block. */
     public enum Backend {
         /** The machine's own. */
@@ -34,7 +41,7 @@ public record QemuMachine(
         }
     }
 
-    List<String> arguments() {
+    List<String> arguments() throws IOException {
         List<String> arguments = new ArrayList<>(List.of("-accel", "tcg", "-nodefaults", "-display", "none"));
         String machine = type;
         if (backend != Backend.PLAIN) {
@@ -42,9 +49,23 @@ public record QemuMachine(
             arguments.addAll(List.of("-object", "%s,id=m0,size=%d".formatted(object, memoryBytes)));
             machine += ",memory-backend=m0";
         }
-        arguments.addAll(List.of("-machine", machine, "-m", memoryBytes + "B", "-smp", Integer.toString(vcpus)));
+        arguments.addAll(List.of("-machine", machine, "-m", memory(), "-smp", Integer.toString(vcpus)));
         arguments.addAll(List.of("-bios", firmware.toString()));
-        arguments.addAll(devices);
+        if (vga) {
+            arguments.addAll(List.of("-device", "VGA"));
+        }
+        if (dimm.isPresent()) {
+            Path file = dimm.get();
+            arguments.addAll(List.of(
+                    "-object",
+                    "memory-backend-file,id=%s,share=off,size=%d,mem-path=%s"
+                            .formatted(DIMM_BLOCK, Files.size(file), file)));
+            arguments.addAll(List.of("-device", "pc-dimm,memdev=" + DIMM_BLOCK));
+        }
         return arguments;
+    }
+
+    private String memory() {
+        return memoryBytes + "B" + (dimm.isPresent() ? ",slots=1,maxmem=1G" : "");
     }
 }

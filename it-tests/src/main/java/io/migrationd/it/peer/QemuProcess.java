@@ -1,5 +1,6 @@
 package io.migrationd.it.peer;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -43,7 +44,7 @@ public final class QemuProcess implements AutoCloseable {
         command.addAll(List.of("-serial", "file:" + folder.resolve(name + ".serial")));
         command.addAll(List.of("-qmp", "unix:" + socket + ",server=on,wait=off"));
         command.addAll(mode);
-        ChildProcess process = ChildProcess.start(name, folder, command, Map.of());
+        ChildProcess process = ChildProcess.start(name, folder, command);
         try {
             QmpClient qmp = QmpClient.connectWhenUp(name, socket, process, START_DEADLINE);
             MigrationControl.of(qmp).enable("events");
@@ -77,6 +78,12 @@ public final class QemuProcess implements AutoCloseable {
         Path file = folder.resolve(name + "-" + label + ".ram");
         qmp.execute("pmemsave", Map.of("val", guestPhysical, "size", lengthBytes, "filename", file.toString()));
         return file;
+    }
+
+    /** The content of the guest's DIMM, which must be its only memory device. */
+    public Path saveDimm(String label) throws IOException, TimeoutException, InterruptedException {
+        JsonNode dimm = qmp.execute("query-memory-devices").path(0).path("data");
+        return saveMemory(label, dimm.path("addr").asLong(), dimm.path("size").asLong());
     }
 
     /** Process state and standard error, for messages. */

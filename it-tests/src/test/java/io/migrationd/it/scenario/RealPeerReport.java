@@ -33,9 +33,9 @@ public final class RealPeerReport
         if (failure == null) {
             totals(context).run.incrementAndGet();
             print("real-peer scenario: " + scenario + ": passed");
-        } else if (failure instanceof TestAbortedException skipped) {
-            totals(context).skipped.merge(String.valueOf(skipped.getMessage()), 1, Integer::sum);
-            print("real-peer scenario: " + scenario + ": skipped: " + skipped.getMessage());
+        } else if (failure instanceof TestAbortedException || failure.getCause() instanceof TestAbortedException) {
+            totals(context).skipped.merge(String.valueOf(failure.getMessage()), 1, Integer::sum);
+            print("real-peer scenario: " + scenario + ": skipped: " + failure.getMessage());
         } else {
             totals(context).run.incrementAndGet();
             print("real-peer scenario: " + scenario + ": FAILED");

@@ -1,0 +1,106 @@
+package io.migrationd.it.peer;
+
+import java.io.IOException;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
+
+/** Our daemon in a JVM of its own, with this JVM's class path, all its files in one folder. */
+public final class DaemonProcess implements AutoCloseable {
+    private static final Duration START_DEADLINE = Duration.ofSeconds(30);
+    private static final Duration STOP_DEADLINE = Duration.ofSeconds(20);
+    private static final String MAIN = "io.migrationd.migrationd.Main";
+
+    private final Path state;
+    private final ChildProcess process;
+    private final QmpClient qmp;
+
+    private DaemonProcess(Path state, ChildProcess process, QmpClient qmp) {
+        this.state = state;
+        this.process = process;
+        this.qmp = qmp;
+    }
+
+    /** Starts a daemon and waits for its control socket. */
+    public static DaemonProcess start(Path folder) throws Exception {
+        Path runtime = Files.createDirectories(folder.resolve("run"));
+        Path state = Files.createDirectories(folder.resolve("state"));
+        Path config = Files.writeString(folder.resolve("migrationd.toml"), """
+                [paths]
+                runtime = "%s"
+                state = "%s"
+                [metrics]
+                address = "127.0.0.1:0"
+                """.formatted(runtime, state));
+        ChildProcess process = ChildProcess.start("migrationd", folder, command(config));
+        try {
+            QmpClient qmp =
+                    QmpClient.connectWhenUp("migrationd", runtime.resolve("control.sock"), process, START_DEADLINE);
+            return new DaemonProcess(state, process, qmp);
+        } catch (Exception e) {
+            process.close();
+            throw e;
+        }
+    }
+
+    private static List<String> command(Path config) {
+        return List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Xmx256m",
+                "-cp",
+                System.getProperty("java.class.path"),
+                MAIN,
+                "serve",
+                "--config",
+                config.toString());
+    }
+
+    /** The control socket. */
+    public QmpClient qmp() {
+        return qmp;
+    }
+
+    /** Makes an empty parked guest, ready for {@code migrate-incoming}. */
+    public MigrationControl park(String guest) throws IOException, TimeoutException, InterruptedException {
+        qmp.execute("guest-park", Map.of("guest", guest));
+        return MigrationControl.of(qmp, guest);
+    }
+
+    /** The file that holds a RAM block of a parked guest. Its name is the block's, percent-encoded. */
+    public Path parkedRam(String guest, String block) throws IOException {
+        Path folder = state.resolve("parked").resolve(guest).resolve("ram");
+        try (Stream<Path> files = Files.list(folder)) {
+            List<Path> all = files.toList();
+            return all.stream()
+                    .filter(file -> URLDecoder.decode(file.getFileName().toString(), StandardCharsets.UTF_8)
+                            .equals(block))
+                    .findFirst()
+                    .orElseThrow(() -> new IOException("no block %s among %s".formatted(block, all)));
+        }
+    }
+
+    /** Process state and output, for messages. */
+    public String facts() {
+        return process.facts();
+    }
+
+    /** Asks the daemon to stop and returns its exit code. */
+    public int stop() throws InterruptedException, TimeoutException {
+        process.terminate();
+        return process.awaitExit(STOP_DEADLINE);
+    }
+
+    @Override
+    public void close() {
+        qmp.close();
+        process.close();
+    }
+}
