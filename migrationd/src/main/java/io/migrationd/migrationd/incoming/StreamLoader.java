@@ -64,7 +64,7 @@ final class StreamLoader {
 
     /** Who reads the body of a section that a header has named. */
     private sealed interface SectionLoader {
-        record Iterable(RamReceiver handler) implements SectionLoader {}
+        record Iterative(RamReceiver handler) implements SectionLoader {}
 
         record Device(DeviceFormat format) implements SectionLoader {}
 
@@ -153,7 +153,7 @@ final class StreamLoader {
                 0,
                 RamFlags.SECTION_VERSION,
                 RamFlags.SECTION_VERSION,
-                new SectionLoader.Iterable(receiver)));
+                new SectionLoader.Iterative(receiver)));
         Optional<List<DeviceFormat>> formats = incoming.devices();
         for (DeviceFormat format : formats.orElse(List.of())) {
             known.register(SaveStateEntry.of(
@@ -213,7 +213,7 @@ final class StreamLoader {
         SectionLoader loader = entry.map(SaveStateEntry::handler).orElse(null);
         switch (loader) {
             case null -> keep(id, idstr, instanceId, version, opaque.readBody(in, id, table::knows));
-            case SectionLoader.Iterable(RamReceiver handler) -> handler.load(in);
+            case SectionLoader.Iterative(RamReceiver handler) -> handler.load(in);
             case SectionLoader.Device(DeviceFormat format) ->
                 keep(id, format.idstr(), format.instanceId(), version, format.readBody(in, version));
             case SectionLoader.RunStateRecord(boolean keep) -> {
@@ -236,7 +236,7 @@ final class StreamLoader {
         SectionLoader loader = known.find(section.idstr(), section.instanceId())
                 .map(SaveStateEntry::handler)
                 .orElse(null);
-        if (!(loader instanceof SectionLoader.Iterable(RamReceiver handler))) {
+        if (!(loader instanceof SectionLoader.Iterative(RamReceiver handler))) {
             throw new ProtocolException(
                     "section '" + section.idstr() + "'", at, "a part of an iterable section", "a device section's id");
         }

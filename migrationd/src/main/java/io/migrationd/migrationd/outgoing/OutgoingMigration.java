@@ -466,14 +466,13 @@ public final class OutgoingMigration implements AutoCloseable {
         }
     }
 
+    /** Waits until {@code nanos} have passed, parameters have changed or something ended; each caller looks again. */
+    @SuppressWarnings("WaitNotInLoop") // Every call stands in its caller's loop, which waking early does no harm.
     private void await(long nanos) throws InterruptedException {
         lock.lock();
         try {
             if (!cancelRequested && failure == null) {
-                long left = changed.awaitNanos(nanos);
-                if (left > 0) {
-                    log.atTrace().addKeyValue("left", left).log("woken early");
-                }
+                changed.awaitNanos(nanos);
             }
         } finally {
             lock.unlock();
