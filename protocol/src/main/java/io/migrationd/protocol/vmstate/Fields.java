@@ -1,5 +1,6 @@
 package io.migrationd.protocol.vmstate;
 
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
@@ -121,7 +122,7 @@ public final class Fields {
         return buffer(
                 name,
                 Count.fixed(length),
-                s -> java.util.Arrays.copyOfRange(array.apply(s), start, start + length),
+                s -> Arrays.copyOfRange(array.apply(s), start, start + length),
                 (s, bytes) -> System.arraycopy(bytes, 0, array.apply(s), start, length));
     }
 

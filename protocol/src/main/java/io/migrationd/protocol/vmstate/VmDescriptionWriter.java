@@ -54,7 +54,8 @@ public final class VmDescriptionWriter {
     /**
      * The whole text.
      *
-     * @param configuration the configuration section's object, which sources before 10.0 leave out
+     * @param configuration the configuration section's object ({@link ConfigurationDescription}), which sources before
+     *     10.0 leave out
      * @param devices one object per device section, in stream order
      */
     public static String document(Optional<String> configuration, int pageSizeBytes, List<String> devices) {
@@ -65,15 +66,6 @@ public final class VmDescriptionWriter {
         json.beginArray("devices");
         devices.forEach(json::item);
         json.endArray();
-        json.endObject();
-        return json.toString();
-    }
-
-    /** The configuration section's object: name length and name, then its subsections. */
-    public static <T> String configuration(VmStateDescription<T> description, T state) throws VmStateException {
-        JsonText json = new JsonText();
-        json.beginObject();
-        VmStateCodec.save(description, state, description.version(), new VmStateWriter(new WireWriter(), json));
         json.endObject();
         return json.toString();
     }

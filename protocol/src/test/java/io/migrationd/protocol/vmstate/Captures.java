@@ -9,6 +9,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
@@ -84,7 +85,7 @@ final class Captures {
         while (!in.atEnd()) {
             int type = in.readU8("type");
             if (type == Elements.EOF) {
-                return new Split(sections, java.util.Arrays.copyOf(bytes, (int) in.offset()), description(in));
+                return new Split(sections, Arrays.copyOf(bytes, (int) in.offset()), description(in));
             }
             if (type == Elements.COMMAND) {
                 in.readU16("command");

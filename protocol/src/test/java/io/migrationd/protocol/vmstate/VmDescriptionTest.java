@@ -2,6 +2,7 @@ package io.migrationd.protocol.vmstate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.migrationd.protocol.vmstate.VmDescription.Device;
 import io.migrationd.protocol.vmstate.VmDescription.Field;
@@ -55,10 +56,7 @@ class VmDescriptionTest {
 
         assertThat(list.nested())
                 .extracting(l -> l.fields().size(), l -> l.subsections().size())
-                .containsExactly(
-                        org.assertj.core.groups.Tuple.tuple(1, 0),
-                        org.assertj.core.groups.Tuple.tuple(1, 1),
-                        org.assertj.core.groups.Tuple.tuple(0, 0));
+                .containsExactly(tuple(1, 0), tuple(1, 1), tuple(0, 0));
         assertThat(list.sizeBytes()).isEqualTo(14);
     }
 

@@ -17,12 +17,16 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.UUID;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -92,6 +96,27 @@ class VmDescriptionWriterFixtureTest {
                 description.devices().stream().map(Device::json).toList());
 
         assertThat(written).isEqualTo(text);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', textBlock = """
+        precopy       | pc-i440fx-10.0 |    |                 |
+        arm           | virt-10.0      | 12 |                 |
+        ignore-shared | pc-i440fx-10.0 |    | x-ignore-shared |
+        mapped-ram    | pc-i440fx-10.0 |    | mapped-ram      |
+        uuid          | pc-i440fx-10.0 |    |                 | 12345678-9abc-def0-1122-334455667788
+        """)
+    void configurationIsReproduced(
+            String name, String machine, @Nullable Integer pageBits, @Nullable String capability, @Nullable UUID uuid) {
+        String text = Captures.description(Captures.bytes("vmstate-10.0/" + name + ".tail"));
+
+        String json = ConfigurationDescription.json(
+                machine,
+                pageBits == null ? OptionalInt.empty() : OptionalInt.of(pageBits),
+                capability == null ? List.of() : List.of(capability),
+                Optional.ofNullable(uuid));
+
+        assertThat(text).startsWith("{\"configuration\": " + json + ", \"page_size\": ");
     }
 
     private static VmStateDescription<DynamicState> description(Layout layout) {
