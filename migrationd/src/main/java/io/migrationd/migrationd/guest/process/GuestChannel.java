@@ -14,6 +14,8 @@ import java.util.List;
 import org.newsclub.net.unix.AFUNIXSocket;
 import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.newsclub.net.unix.FileDescriptorCast;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Lines and payloads over the guest socket, for both ends. One thread reads and one writes; {@link #shutdown} may come
@@ -21,6 +23,7 @@ import org.newsclub.net.unix.FileDescriptorCast;
  * native call would let it go on with a number that already means another file.
  */
 public final class GuestChannel implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(GuestChannel.class);
     private static final int ANCILLARY_BYTES = 4096;
     private static final int NO_DEADLINE = 0;
     private static final long NANOS_PER_MILLI = 1_000_000;
@@ -191,8 +194,9 @@ public final class GuestChannel implements AutoCloseable {
 
     /** Ends both directions: a thread that reads or writes wakes. Any thread, any number of times. */
     public void shutdown() {
-        endQuietly(socket::shutdownInput);
-        endQuietly(socket::shutdownOutput);
+        // By the channel: the JDK's own methods of an accepted socket believe that it is not connected.
+        endQuietly(() -> socket.getChannel().shutdownInput());
+        endQuietly(() -> socket.getChannel().shutdownOutput());
     }
 
     @Override
@@ -206,6 +210,7 @@ public final class GuestChannel implements AutoCloseable {
             ending.run();
         } catch (IOException e) {
             // The other side was faster: what we wanted to end has ended.
+            log.atDebug().setCause(e).log("ending a guest connection");
         }
     }
 
