@@ -62,7 +62,7 @@ final class DemoPrecopy {
                 ? awaitCheck(
                         destination,
                         arriving,
-                        check -> check.operations() > operationsBefore && check.pagesVerified() > 0)
+                        check -> check.operations() > operationsBefore && check.verified())
                 : DemoCheck.NONE;
         return DemoResult.of(
                 load.ramBytes(), uri, migration, leaving.runState(), arriving.runState(), operationsBefore, after);

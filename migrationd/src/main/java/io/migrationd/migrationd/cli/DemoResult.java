@@ -53,9 +53,10 @@ record DemoResult(
         terminal.out()
                 .println(GuestText.fact(
                         "check",
-                        "%d pages verified, %s violations, %d operations before and %d after the move"
+                        "%s of %d pages verified, %s violations, %d operations before and %d after the move"
                                 .formatted(
-                                        after.pagesVerified(),
+                                        after.verified() ? "all" : "not all",
+                                        after.pages(),
                                         after.violations().isPresent()
                                                 ? Long.toString(
                                                         after.violations().getAsLong())

@@ -12,7 +12,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 @DisplayName("Verdict of the demo")
 class DemoCheckTest {
     private static final MigrationView COMPLETED = view("{\"status\":\"completed\"}");
-    private static final String CLEAN = "{\"violations\":0,\"pages-verified\":65536,\"operations\":11}";
+    private static final String CLEAN = "{\"violations\":0,\"verified\":true,\"pages\":65536,\"operations\":11}";
 
     @Test
     void nothingSpeaksAgainstACleanMove() {
@@ -22,12 +22,12 @@ class DemoCheckTest {
 
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
-            runs at both          | running     | running   | 0 | {"violations":0,"pages-verified":9,"operations":1}  | the guest runs at the source
-            does not run          | postmigrate | inmigrate | 0 | {"violations":0,"pages-verified":9,"operations":1}  | the guest is inmigrate at the destination
-            wrong pages           | postmigrate | running   | 0 | {"violations":2,"pages-verified":9,"operations":1}  | 2 pages of the guest do not hold what was written to them
-            no report             | postmigrate | running   | 0 | {"pages-verified":9,"operations":1}                 | the guest did not report on its memory
-            nothing verified      | postmigrate | running   | 0 | {"violations":0,"operations":1}                     | no page was verified
-            stands still          | postmigrate | running   | 7 | {"violations":0,"pages-verified":9,"operations":7}  | the guest did nothing after the move: 7 operations before, 7 after
+            runs at both          | running     | running   | 0 | {"violations":0,"verified":true,"operations":1}  | the guest runs at the source
+            does not run          | postmigrate | inmigrate | 0 | {"violations":0,"verified":true,"operations":1}  | the guest is inmigrate at the destination
+            wrong pages           | postmigrate | running   | 0 | {"violations":2,"verified":true,"operations":1}  | 2 pages of the guest do not hold what was written to them
+            no report             | postmigrate | running   | 0 | {"verified":true,"operations":1}                 | the guest did not report on its memory
+            pages not looked at   | postmigrate | running   | 0 | {"violations":0,"verified":false,"operations":1}    | not every page was verified at the destination
+            stands still          | postmigrate | running   | 7 | {"violations":0,"verified":true,"operations":7}  | the guest did nothing after the move: 7 operations before, 7 after
             """)
     void oneProblemEach(
             String why, String sourceState, String destinationState, long before, String check, String problem) {
