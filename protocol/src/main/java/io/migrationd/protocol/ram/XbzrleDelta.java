@@ -22,8 +22,8 @@ public final class XbzrleDelta {
     /**
      * Writes what changed from {@code before} to {@code now} to {@code out}.
      *
-     * @return bytes written, 0 if the pages are equal, {@link #OVERFLOW} if it would not fit {@code limit} bytes or has a
-     *     run longer than the format can say, which takes pages above 16 KiB
+     * @return bytes written, 0 if the pages are equal, {@link #OVERFLOW} if it would not fit {@code limit} bytes or has
+     *     a run longer than the format can say, which takes pages above 16 KiB
      */
     public static int encode(
             MemorySegment before,
