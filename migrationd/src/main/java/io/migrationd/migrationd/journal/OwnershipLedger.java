@@ -60,9 +60,11 @@ public final class OwnershipLedger {
 
     /** A guest has come in, or was removed: what an earlier copy of it did does not count any more. */
     public void forget(Guest guest) throws IOException {
-        if (released.remove(key(guest)) != null) {
-            Files.deleteIfExists(directory.resolve(key(guest) + SUFFIX));
+        String key = key(guest);
+        if (released.containsKey(key)) {
+            Files.deleteIfExists(directory.resolve(key + SUFFIX));
             sync();
+            released.remove(key);
         }
     }
 

@@ -47,7 +47,8 @@ final class ReceiveQueue implements ChunkSource {
             queuedBytes += buffer.readableBytes();
             queue.add(buffer);
             changed.signalAll();
-            paused = queuedBytes > HIGH_BYTES;
+            // A buffer that was on its way when reading stopped does not end the pause: only the reader does.
+            paused |= queuedBytes > HIGH_BYTES;
             return !paused;
         } finally {
             lock.unlock();

@@ -66,16 +66,26 @@ public final class ParkedGuest implements Guest, AutoCloseable {
 
     private synchronized void openBlocks() throws IOException {
         List<FdRamBlock> opened = new ArrayList<>();
-        for (ParkedRecord.Block block : record.blocks()) {
-            FdRamBlock file = FdRamBlock.openFile(block.name(), ramDirectory().resolve(block.file()));
-            opened.add(file);
-            if (file.lengthBytes() != block.lengthBytes()) {
-                throw new IOException("block '%s' of parked guest '%s' has %d bytes, %d were recorded"
-                        .formatted(block.name(), name, file.lengthBytes(), block.lengthBytes()));
+        try {
+            for (ParkedRecord.Block block : record.blocks()) {
+                opened.add(openBlock(block));
             }
-            budget.account(block.lengthBytes());
+        } catch (IOException e) {
+            opened.forEach(FdRamBlock::close);
+            throw e;
         }
+        opened.forEach(block -> budget.account(block.lengthBytes()));
         blocks = List.copyOf(opened);
+    }
+
+    private FdRamBlock openBlock(ParkedRecord.Block block) throws IOException {
+        FdRamBlock file = FdRamBlock.openFile(block.name(), ramDirectory().resolve(block.file()));
+        if (file.lengthBytes() != block.lengthBytes()) {
+            file.close();
+            throw new IOException("block '%s' of parked guest '%s' has %d bytes, %d were recorded"
+                    .formatted(block.name(), name, file.lengthBytes(), block.lengthBytes()));
+        }
+        return file;
     }
 
     Path ramDirectory() {
