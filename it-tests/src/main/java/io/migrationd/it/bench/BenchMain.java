@@ -31,7 +31,8 @@ public final class BenchMain {
         public Integer call() {
             spec.root().subcommands().forEach((name, command) -> {
                 if (!name.equals(spec.name())) {
-                    String[] description = command.getCommandSpec().usageMessage().description();
+                    String[] description =
+                            command.getCommandSpec().usageMessage().description();
                     spec.commandLine().getOut().printf("%-10s %s%n", name, String.join(" ", description));
                 }
             });

@@ -37,7 +37,8 @@ final class DaemonHost implements AutoCloseable {
 
                 [metrics]
                 address = "off"
-                """.formatted(folder.resolve("run"), folder.resolve("state"), 1L << 40));
+                """.formatted(
+                        folder.resolve("run"), folder.resolve("state"), 1L << 40));
         MeasuredProcess process = MeasuredProcess.start(
                 name,
                 folder,
@@ -68,7 +69,8 @@ final class DaemonHost implements AutoCloseable {
 
     /** The RAM file of a parked guest's only block. */
     Path ram(String guest) throws IOException {
-        try (var files = Files.list(folder.resolve("state/parked").resolve(guest).resolve("ram"))) {
+        try (var files =
+                Files.list(folder.resolve("state/parked").resolve(guest).resolve("ram"))) {
             return files.findFirst().orElseThrow(() -> new IOException("no RAM of guest " + guest));
         }
     }

@@ -73,8 +73,8 @@ final class DaemonPair implements Contender {
     void verify() throws IOException {
         long at = Files.mismatch(expected, here.ram(guest));
         if (at >= 0) {
-            throw new IOException("the RAM of guest '%s' at %s differs from offset 0x%x on"
-                    .formatted(guest, here.name(), at));
+            throw new IOException(
+                    "the RAM of guest '%s' at %s differs from offset 0x%x on".formatted(guest, here.name(), at));
         }
     }
 

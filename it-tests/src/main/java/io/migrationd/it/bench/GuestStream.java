@@ -81,7 +81,8 @@ final class GuestStream {
         block.readPages(from, count, PAGE_BYTES, segment, position, stride);
         position = 0;
         for (int i = 0; i < count; i++) {
-            position = records.header(segment, position, name, from + (long) i * PAGE_BYTES, RamFlags.PAGE) + PAGE_BYTES;
+            position =
+                    records.header(segment, position, name, from + (long) i * PAGE_BYTES, RamFlags.PAGE) + PAGE_BYTES;
         }
         write(bytes.clear().limit((int) position));
     }

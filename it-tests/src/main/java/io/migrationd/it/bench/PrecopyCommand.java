@@ -45,7 +45,8 @@ final class PrecopyCommand implements Callable<Integer> {
             names = "--only",
             paramLabel = "KIND",
             split = ",",
-            description = "Only these of: qemu, qemu-anonymous, daemon, raw, raw-stored, zero-holes, zero-written, sparse.")
+            description =
+                    "Only these of: qemu, qemu-anonymous, daemon, raw, raw-stored, zero-holes, zero-written, sparse.")
     private List<String> only = List.of();
 
     @Option(
@@ -82,8 +83,8 @@ final class PrecopyCommand implements Callable<Integer> {
     private PrecopyReport measure(Path folder, DaemonHost first, DaemonHost second) throws Exception {
         Path noise = RamContent.noise(folder.resolve("noise.ram"), ramBytes);
         Path hole = RamContent.hole(folder.resolve("hole.ram"), ramBytes);
-        QemuBinary binary = qemu.map(path -> new QemuBinary("given", Optional.of(path), ""))
-                .orElseGet(QemuBinary::system);
+        QemuBinary binary =
+                qemu.map(path -> new QemuBinary("given", Optional.of(path), "")).orElseGet(QemuBinary::system);
         List<Turn> turns = new ArrayList<>();
         add(turns, new QemuPair(binary, folder, noise, QemuPair.Memory.SHARED), ramBytes);
         add(turns, new QemuPair(binary, folder, noise, QemuPair.Memory.ANONYMOUS), ramBytes);
@@ -110,7 +111,9 @@ final class PrecopyCommand implements Callable<Integer> {
                 new PrecopyReport.Memory(
                         heapFull,
                         heapSparse,
-                        Math.max(first.process().peakResidentMib(), second.process().peakResidentMib())));
+                        Math.max(
+                                first.process().peakResidentMib(),
+                                second.process().peakResidentMib())));
     }
 
     private record Turn(Contender contender, Series series) {}
@@ -130,7 +133,8 @@ final class PrecopyCommand implements Callable<Integer> {
                 Sample sample = turn.contender().run();
                 turn.series().add(sample);
                 progress.printf(
-                        "round %d %-14s %6.3f s %s%n", round, turn.contender().name(), sample.seconds(), sample.cpuSeconds());
+                        "round %d %-14s %6.3f s %s%n",
+                        round, turn.contender().name(), sample.seconds(), sample.cpuSeconds());
                 progress.flush();
             }
             heap = Math.max(heap, Math.max(first.heapMib(), second.heapMib()));

@@ -101,8 +101,8 @@ record PrecopyReport(String qemuVersion, int rounds, List<Series> series, Memory
     private static String roles(Series series) {
         StringBuilder text = new StringBuilder();
         series.cpuPerGibByRole()
-                .forEach((role, cpu) -> text.append(
-                        String.format(Locale.ROOT, "%s%s %.2f", text.isEmpty() ? "" : " + ", role, cpu)));
+                .forEach((role, cpu) ->
+                        text.append(String.format(Locale.ROOT, "%s%s %.2f", text.isEmpty() ? "" : " + ", role, cpu)));
         return text.toString();
     }
 

@@ -43,9 +43,8 @@ final class QemuPair implements Contender {
     }
 
     QemuPair(QemuBinary binary, Path folder, Path ram, Memory memory) throws IOException {
-        this.program = binary.path()
-                .orElseThrow(() -> new IOException(binary.hint()))
-                .toString();
+        this.program =
+                binary.path().orElseThrow(() -> new IOException(binary.hint())).toString();
         this.folder = folder;
         this.ram = ram;
         this.memory = memory;

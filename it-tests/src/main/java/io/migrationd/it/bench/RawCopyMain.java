@@ -31,8 +31,8 @@ public final class RawCopyMain {
         } else if (arguments.length == 2) {
             receive(Long.parseLong(arguments[1]), (piece, at) -> piece.position(piece.limit()));
         } else {
-            try (FileChannel file = FileChannel.open(
-                    Path.of(arguments[2]), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            try (FileChannel file =
+                    FileChannel.open(Path.of(arguments[2]), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
                 receive(Long.parseLong(arguments[1]), file::write);
             }
         }

@@ -74,11 +74,7 @@ final class Series {
     }
 
     private List<Double> sorted(ToDoubleFunction<Sample> value) {
-        return samples.stream()
-                .skip(1)
-                .map(value::applyAsDouble)
-                .sorted()
-                .toList();
+        return samples.stream().skip(1).map(value::applyAsDouble).sorted().toList();
     }
 
     private static double medianOf(List<Double> sorted) {
