@@ -50,7 +50,7 @@ final class ParkedReceiver implements IncomingGuest {
         try {
             Files.createDirectories(guest.ramDirectory());
         } catch (IOException e) {
-            throw new ProtocolException("ram.blocks", offset, X;
+            throw new ProtocolException("ram.blocks", offset, "room for '" + name + "'", e.toString(), e);
         }
         FdRamBlock block =
                 ParkedGuest.createBlock(guest.ramDirectory().resolve(ParkedGuest.fileName(name)), name, lengthBytes);
