@@ -178,10 +178,19 @@ public final class ControlServer implements AutoCloseable {
 
     // ---- the I/O thread ----
 
+    /** AFSelector.select(0) of junixsocket 2.10.1 does not wait, against the contract of Selector: only select() does. */
+    private void select() throws IOException {
+        if (acceptPaused) {
+            selector.select(ACCEPT_PAUSE_MILLIS);
+        } else {
+            selector.select();
+        }
+    }
+
     private void run() {
         try {
             while (!stopping) {
-                selector.select(acceptPaused ? ACCEPT_PAUSE_MILLIS : 0);
+                select();
                 runTasks();
                 resumeAccepting();
                 for (SelectionKey key : selector.selectedKeys()) {
