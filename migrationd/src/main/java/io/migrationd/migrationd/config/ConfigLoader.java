@@ -63,7 +63,7 @@ public final class ConfigLoader {
             integer("limits.max-parked-ram-bytes", 16L << 30, 0, 1L << 46);
     private static final Setting<Long> MAX_GUESTS = integer("limits.max-guests", 256, 1, 4096);
     private static final Setting<Long> DEVICE_STATE_BYTES =
-            integer("limits.device-state-bytes", 256L << 20, 1 << 16, 1L << 31);
+            integer("limits.device-state-bytes", 256 << 20, 1 << 16, 1 << 30);
     private static final Setting<Long> CONNECT_TIMEOUT_MILLIS =
             integer("limits.connect-timeout-millis", 10_000, 10, 600_000);
     private static final Setting<Long> PEER_SILENCE_MILLIS =
@@ -222,7 +222,7 @@ public final class ConfigLoader {
         return new LimitsConfig(
                 take(MAX_PARKED_RAM_BYTES),
                 Math.toIntExact(take(MAX_GUESTS)),
-                take(DEVICE_STATE_BYTES),
+                Math.toIntExact(take(DEVICE_STATE_BYTES)),
                 take(CONNECT_TIMEOUT_MILLIS),
                 take(PEER_SILENCE_MILLIS));
     }

@@ -12,6 +12,6 @@ package io.migrationd.migrationd.config;
 public record LimitsConfig(
         long maxParkedRamBytes,
         int maxGuests,
-        long deviceStateBytes,
+        int deviceStateBytes,
         long connectTimeoutMillis,
         long peerSilenceMillis) {}

@@ -2,7 +2,6 @@ package io.migrationd.migrationd.control;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.util.Optional;
 
 /**
  * The arguments of one command, checked against its declaration.
@@ -17,10 +16,6 @@ record Arguments(ObjectNode members) {
     /** A declared and required string. */
     String string(String name) {
         return node(name).textValue();
-    }
-
-    Optional<String> optionalString(String name) {
-        return Optional.ofNullable(members.get(name)).map(JsonNode::textValue);
     }
 
     boolean flag(String name, boolean fallback) {

@@ -140,7 +140,7 @@ final class Commands {
                 action(
                         "migrate-incoming",
                         with(where, optional("exit-on-error", BOOLEAN)),
-                        (guest, arguments) -> guest.migrateIncoming(MigrationUri.of(arguments))),
+                        (guest, arguments) -> guest.migrateIncoming(MigrationAddress.uriOf(arguments))),
                 action("migrate_cancel", List.of(), (guest, arguments) -> guest.migrateCancel()),
                 action(
                         "migrate-continue",
@@ -172,7 +172,7 @@ final class Commands {
 
     /** {@code detach} has no effect: a migration is always detached. */
     private static void migrate(GuestOperations guest, Arguments arguments) throws CommandException {
-        String uri = MigrationUri.of(arguments);
+        String uri = MigrationAddress.uriOf(arguments);
         if (arguments.flag("resume", false)) {
             throw new CommandException("Cannot resume if there is no paused migration");
         }

@@ -34,11 +34,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The control sockets: {@code control.sock} and one {@code guests/NAME.qmp} for each guest. One thread {@code ctl-io}
- * accepts, reads and writes for all of them; each client has a thread {@code ctl-client-<n>} that runs its commands.
- * {@link #close} stops first that one, which closes every socket, then those.
+ * The control sockets: {@code control.sock} and one {@code guests/NAME.qmp} for each guest. One thread
+ * {@code ctl-accept} accepts for all of them and closes connections that ended; each client has three threads of its
+ * own. {@link #close} ends the first, which closes every socket, and then waits for the others.
  *
- * <p>{@link #guestAdded} and {@link #guestRemoved} may be called from any thread but {@code ctl-io}.
+ * <p>{@link #guestAdded} and {@link #guestRemoved} may be called from any thread but {@code ctl-accept}.
  */
 public final class ControlServer implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ControlServer.class);
@@ -57,28 +57,26 @@ public final class ControlServer implements AutoCloseable {
     private final Meters meters;
     private final Function<Peer, Optional<Role>> access;
     private final Commands commands;
-    private final Thread thread = Thread.ofPlatform().name("ctl-io").unstarted(this::run);
+    private final Thread thread = Thread.ofPlatform().name("ctl-accept").unstarted(this::run);
     private final Selector selector;
 
-    /** Work for the I/O thread from others. Bounded by their number: each waits for its task. */
+    /** Work for the accepting thread from others. Bounded by their number: each waits for its task. */
     private final Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
-    /** Connections that have something to write, or room to read, or were dropped. */
-    private final Set<QmpConnection> attention = ConcurrentHashMap.newKeySet();
+    /** Connections to be closed. */
+    private final Queue<QmpConnection> ended = new ConcurrentLinkedQueue<>();
     /** Clients' threads, some of them perhaps at their end. */
-    private final Set<Thread> workers = ConcurrentHashMap.newKeySet();
+    private final Set<Thread> clientThreads = ConcurrentHashMap.newKeySet();
 
     private volatile boolean stopping;
 
-    // I/O thread only, from start() on.
+    // Accepting thread only, from start() on.
     private final Map<Path, Listener> listeners = new HashMap<>();
-    private final Map<QmpConnection, Client> clients = new LinkedHashMap<>();
+    private final Map<QmpConnection, Listener> clients = new LinkedHashMap<>();
     private long connectionCount;
     private boolean acceptPaused;
 
     /** A socket file. */
     private record Listener(Path path, AFUNIXServerSocketChannel channel, CommandTable table, Optional<String> guest) {}
-
-    private record Client(Listener listener, SelectionKey key) {}
 
     /** Serves nothing before {@link #start}. */
     public ControlServer(
@@ -173,10 +171,12 @@ public final class ControlServer implements AutoCloseable {
         } else {
             join(thread);
         }
-        workers.stream().filter(worker -> worker != Thread.currentThread()).forEach(ControlServer::join);
+        clientThreads.stream()
+                .filter(client -> client != Thread.currentThread())
+                .forEach(ControlServer::join);
     }
 
-    // ---- the I/O thread ----
+    // ---- the accepting thread ----
 
     /** AFSelector.select(0) of junixsocket 2.10.1 does not wait, against the contract of Selector: only select() does. */
     private void select() throws IOException {
@@ -194,10 +194,12 @@ public final class ControlServer implements AutoCloseable {
                 runTasks();
                 resumeAccepting();
                 for (SelectionKey key : selector.selectedKeys()) {
-                    serve(key);
+                    if (key.isValid() && key.attachment() instanceof Listener listener) {
+                        accept(listener);
+                    }
                 }
                 selector.selectedKeys().clear();
-                serveAttention();
+                closeEnded();
             }
         } catch (IOException | RuntimeException e) {
             log.atError().setCause(e).log("control sockets failed and are closed");
@@ -208,49 +210,9 @@ public final class ControlServer implements AutoCloseable {
         }
     }
 
-    private void serve(SelectionKey key) {
-        if (!key.isValid()) {
-            return;
-        }
-        switch (key.attachment()) {
-            case Listener listener -> accept(listener);
-            case QmpConnection connection -> serve(connection, key.isReadable());
-            case null, default -> throw new IllegalStateException("a key without owner");
-        }
-    }
-
-    private void serve(QmpConnection connection, boolean readable) {
-        Client client = clients.get(connection);
-        if (client == null) {
-            return;
-        }
-        try {
-            if (readable && connection.wantsRead()) {
-                connection.read();
-            }
-            connection.pump();
-            connection.flush();
-            if (connection.finished()) {
-                disconnect(connection);
-            } else {
-                client.key().interestOps(interestOf(connection));
-            }
-        } catch (IOException e) {
-            log.atDebug().setCause(e).addKeyValue("client", connection).log("client is gone");
+    private void closeEnded() {
+        for (QmpConnection connection = ended.poll(); connection != null; connection = ended.poll()) {
             disconnect(connection);
-        }
-    }
-
-    private static int interestOf(QmpConnection connection) {
-        return (connection.wantsRead() ? SelectionKey.OP_READ : 0)
-                | (connection.wantsWrite() ? SelectionKey.OP_WRITE : 0);
-    }
-
-    private void serveAttention() {
-        for (QmpConnection connection : List.copyOf(attention)) {
-            // Taken off first: what it asks for from here on is served in the next round.
-            attention.remove(connection);
-            serve(connection, false);
         }
     }
 
@@ -284,7 +246,6 @@ public final class ControlServer implements AutoCloseable {
 
     private void admit(Listener listener, AFUNIXSocketChannel channel) throws IOException {
         try {
-            channel.configureBlocking(false);
             Peer peer = Peer.of(channel.getPeerCredentials());
             Optional<Role> role = access.apply(peer);
             if (role.isEmpty()) {
@@ -319,7 +280,7 @@ public final class ControlServer implements AutoCloseable {
         }
     }
 
-    private void connect(Listener listener, AFUNIXSocketChannel channel, Peer peer, Role role) throws IOException {
+    private void connect(Listener listener, AFUNIXSocketChannel channel, Peer peer, Role role) {
         QmpConnection connection = new QmpConnection(
                 ++connectionCount,
                 channel,
@@ -333,12 +294,11 @@ public final class ControlServer implements AutoCloseable {
                         meters,
                         config.maxMessageBytes(),
                         config.maxOutgoingBytes(),
-                        this::attend));
-        SelectionKey key = channel.register(selector, SelectionKey.OP_READ, connection);
-        clients.put(connection, new Client(listener, key));
+                        this::connectionEnded));
+        clients.put(connection, listener);
         meters.controlClients(clients.size());
-        workers.removeIf(worker -> !worker.isAlive());
-        workers.add(connection.worker());
+        clientThreads.removeIf(thread -> thread.getState() == Thread.State.TERMINATED);
+        clientThreads.addAll(connection.threads());
         connection.start();
         log.atDebug()
                 .addKeyValue("client", connection)
@@ -348,12 +308,10 @@ public final class ControlServer implements AutoCloseable {
     }
 
     private void disconnect(QmpConnection connection) {
-        Client client = clients.remove(connection);
-        if (client == null) {
+        if (clients.remove(connection) == null) {
             return;
         }
         meters.controlClients(clients.size());
-        client.key().cancel();
         try {
             connection.close();
         } catch (IOException e) {
@@ -382,7 +340,7 @@ public final class ControlServer implements AutoCloseable {
 
     private void close(Listener listener) throws IOException {
         List<QmpConnection> leaving = clients.entrySet().stream()
-                .filter(client -> client.getValue().listener().equals(listener))
+                .filter(client -> client.getValue().equals(listener))
                 .map(Map.Entry::getKey)
                 .toList();
         leaving.forEach(this::disconnect);
@@ -416,9 +374,9 @@ public final class ControlServer implements AutoCloseable {
 
     // ---- other threads ----
 
-    private void attend(QmpConnection connection) {
-        // One wake-up is enough for any number of lines.
-        if (attention.add(connection) && selector.isOpen()) {
+    private void connectionEnded(QmpConnection connection) {
+        ended.add(connection);
+        if (selector.isOpen()) {
             selector.wakeup();
         }
     }
@@ -440,10 +398,10 @@ public final class ControlServer implements AutoCloseable {
                 case null, default -> throw new IllegalStateException("the control sockets failed", e);
             }
         } catch (TimeoutException e) {
-            throw new IOException("thread ctl-io did not answer within " + STOP_DEADLINE, e);
+            throw new IOException("thread ctl-accept did not answer within " + STOP_DEADLINE, e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new IOException("interrupted while waiting for thread ctl-io", e);
+            throw new IOException("interrupted while waiting for thread ctl-accept", e);
         }
     }
 

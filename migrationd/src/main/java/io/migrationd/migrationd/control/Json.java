@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.StreamWriteConstraints;
 import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
@@ -34,6 +35,10 @@ final class Json {
                     .enable(JsonWriteFeature.ESCAPE_NON_ASCII)
                     .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                     .streamReadConstraints(StreamReadConstraints.builder()
+                            .maxNestingDepth(MAX_NESTING)
+                            .build())
+                    // An id goes back as deep as it came.
+                    .streamWriteConstraints(StreamWriteConstraints.builder()
                             .maxNestingDepth(MAX_NESTING)
                             .build())
                     .build())
@@ -67,11 +72,6 @@ final class Json {
 
     static ArrayNode array() {
         return MAPPER.createArrayNode();
-    }
-
-    /** Strings, numbers, booleans, lists and maps of these. */
-    static JsonNode of(Object plain) {
-        return MAPPER.valueToTree(plain);
     }
 
     /** Strings, numbers, booleans, lists and maps of these. */

@@ -7,18 +7,20 @@ import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.Meters.CommandOutcome;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.SocketChannel;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import org.newsclub.net.unix.AFUNIXSocketChannel;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One client. The server's I/O thread reads, cuts and parses what comes and writes what goes; the client's own thread
- * {@code ctl-client-<n>} runs its commands one after another. Source of the rules: QEMU 10.0 monitor/qmp.c.
+ * One client, with three threads that {@link #start} starts and {@link #close} ends: {@code ctl-read-<n>} reads, cuts
+ * and parses what comes, {@code ctl-client-<n>} runs its commands one after another, {@code ctl-write-<n>} writes
+ * answers and events. Source of the rules: QEMU 10.0 monitor/qmp.c.
  *
  * <p>In-band commands wait in a queue of {@value #MAX_IN_FLIGHT} (of one before out-of-band execution is negotiated).
  * While it is full, nothing more is read.
@@ -31,7 +33,7 @@ final class QmpConnection implements EventHub.Subscriber {
 
     private static final int INPUT_BYTES = 16 * 1024;
 
-    /** What a connection needs of its server. */
+    /** What a connection needs of its server. {@code ended} is called once, from any thread, and must not block. */
     record Setting(
             CommandTable table,
             Optional<String> guest,
@@ -40,19 +42,14 @@ final class QmpConnection implements EventHub.Subscriber {
             Meters meters,
             int maxMessageBytes,
             int maxOutgoingBytes,
-            Consumer<QmpConnection> attention) {}
+            Consumer<QmpConnection> ended) {}
 
     private final long number;
-    private final SocketChannel channel;
+    private final AFUNIXSocketChannel channel;
     private final Peer peer;
     private final Role role;
     private final Setting setting;
-    private final Thread worker;
-
-    // I/O thread only.
-    private final JsonFramer framer;
-    private final ByteBuffer input = ByteBuffer.allocate(INPUT_BYTES).flip();
-    private boolean inputEnded;
+    private final List<Thread> threads;
 
     // Client's thread only.
     private boolean negotiated;
@@ -63,30 +60,34 @@ final class QmpConnection implements EventHub.Subscriber {
     private long outgoingBytes;
     private int inFlight;
     private boolean outOfBand;
+    /** The client will send nothing more. */
+    private boolean inputEnded;
+    /** And all that it sent is answered. */
+    private boolean answered;
+
     private boolean closed;
 
-    QmpConnection(long number, SocketChannel channel, Peer peer, Role role, Setting setting) {
+    /** {@code channel} is in blocking mode: in the other, junixsocket 2.10.1 cannot tell the end of input. */
+    QmpConnection(long number, AFUNIXSocketChannel channel, Peer peer, Role role, Setting setting) {
         this.number = number;
         this.channel = channel;
         this.peer = peer;
         this.role = role;
         this.setting = setting;
-        this.framer = new JsonFramer(setting.maxMessageBytes(), Json.MAX_NESTING);
-        this.worker = Thread.ofPlatform().daemon().name("ctl-client-" + number).unstarted(this::work);
+        this.threads = List.of(
+                thread("ctl-read-", this::readAll),
+                thread("ctl-client-", this::work),
+                thread("ctl-write-", this::writeAll));
     }
 
-    /** Greets the client and starts its thread. */
+    /** Greets the client and serves it. */
     void start() {
         send(Json.line(Version.greeting(setting.facts())));
-        worker.start();
+        threads.forEach(Thread::start);
     }
 
-    Thread worker() {
-        return worker;
-    }
-
-    Role role() {
-        return role;
+    List<Thread> threads() {
+        return threads;
     }
 
     @Override
@@ -94,67 +95,64 @@ final class QmpConnection implements EventHub.Subscriber {
         return setting.guest();
     }
 
-    // ---- I/O thread ----
-
-    /** Reads what is there. */
-    void read() throws IOException {
-        input.compact();
-        if (channel.read(input) < 0) {
-            inputEnded = true;
-        }
-        input.flip();
-    }
-
-    /** Cuts requests off the input as long as the queue has room. */
-    void pump() {
-        while (hasRoom()) {
-            JsonFramer.Frame frame = framer.next(input);
-            if (frame == null) {
-                return;
-            }
-            accept(frame);
-        }
-    }
-
-    /** Writes as much as the socket takes. */
-    void flush() throws IOException {
-        ByteBuffer next = firstOutgoing();
-        while (next != null) {
-            int written = channel.write(next);
-            synchronized (this) {
-                outgoingBytes -= written;
-                if (next.hasRemaining()) {
-                    return;
-                }
-                outgoing.removeFirst();
-            }
-            next = firstOutgoing();
-        }
-    }
-
-    /** Whether there is room for input and the client may still send some. */
-    boolean wantsRead() {
-        return !inputEnded && !input.hasRemaining() && hasRoom();
-    }
-
-    boolean wantsWrite() {
-        return firstOutgoing() != null;
-    }
-
-    /** Whether it was dropped, or the client sent its last word and has all its answers. */
-    synchronized boolean finished() {
-        boolean allAnswered = inputEnded && inFlight == 0 && !input.hasRemaining() && outgoing.isEmpty();
-        return closed || allAnswered;
-    }
-
-    /** Ends the client's thread after the command that it runs. */
+    /** Ends the threads; that of the commands after the one that it runs. */
     void close() throws IOException {
         setting.events().unsubscribe(this);
         synchronized (this) {
             closed = true;
             notifyAll();
         }
+        // Wakes reads and writes that block.
         channel.close();
+    }
+
+    private Thread thread(String prefix, IoLoop loop) {
+        return Thread.ofPlatform().daemon().name(prefix + number).unstarted(() -> {
+            try {
+                loop.run();
+            } catch (IOException e) {
+                end("its socket failed: " + e);
+            } catch (InterruptedException e) {
+                end("thread " + Thread.currentThread().getName() + " was interrupted");
+            } catch (RuntimeException | Error e) {
+                end("a fault of the daemon: " + e);
+                throw e;
+            }
+        });
+    }
+
+    private interface IoLoop {
+        void run() throws IOException, InterruptedException;
+    }
+
+    // ---- reading ----
+
+    private void readAll() throws IOException, InterruptedException {
+        JsonFramer framer = new JsonFramer(setting.maxMessageBytes(), Json.MAX_NESTING);
+        ByteBuffer input = ByteBuffer.allocate(INPUT_BYTES);
+        while (channel.read(input) >= 0) {
+            input.flip();
+            while (awaitRoom()) {
+                JsonFramer.Frame frame = framer.next(input);
+                if (frame == null) {
+                    break;
+                }
+                accept(frame);
+            }
+            input.clear();
+        }
+        synchronized (this) {
+            inputEnded = true;
+            notifyAll();
+        }
+    }
+
+    /** Whether there is room for one more request; else the connection is closed. */
+    private synchronized boolean awaitRoom() throws InterruptedException {
+        while (!closed && inFlight >= (outOfBand ? MAX_IN_FLIGHT : 1)) {
+            wait();
+        }
+        return !closed;
     }
 
     private void accept(JsonFramer.Frame frame) {
@@ -193,41 +191,29 @@ final class QmpConnection implements EventHub.Subscriber {
                         ErrorClass.COMMAND_NOT_FOUND, "The command %s has not been found".formatted(command));
     }
 
-    private synchronized boolean hasRoom() {
-        return !closed && inFlight < (outOfBand ? MAX_IN_FLIGHT : 1);
-    }
-
     private synchronized boolean outOfBandEnabled() {
         return outOfBand;
     }
 
-    private synchronized @Nullable ByteBuffer firstOutgoing() {
-        return outgoing.peekFirst();
-    }
+    // ---- answering ----
 
-    // ---- client's thread ----
-
-    private void work() {
-        try {
-            for (QmpRequest request = take(); request != null; request = take()) {
-                answer(request);
-                synchronized (this) {
-                    inFlight--;
-                }
-                setting.attention().accept(this);
+    private void work() throws InterruptedException {
+        for (QmpRequest request = take(); request != null; request = take()) {
+            answer(request);
+            synchronized (this) {
+                inFlight--;
+                notifyAll();
             }
-        } finally {
-            drop(null);
+        }
+        synchronized (this) {
+            answered = true;
+            notifyAll();
         }
     }
 
-    private synchronized @Nullable QmpRequest take() {
-        while (requests.isEmpty() && !closed) {
-            try {
-                wait();
-            } catch (InterruptedException e) {
-                return null;
-            }
+    private synchronized @Nullable QmpRequest take() throws InterruptedException {
+        while (requests.isEmpty() && !closed && !inputEnded) {
+            wait();
         }
         return closed ? null : requests.poll();
     }
@@ -286,7 +272,7 @@ final class QmpConnection implements EventHub.Subscriber {
             log.atError()
                     .setCause(e)
                     .addKeyValue("command", request.command())
-                    .addKeyValue("client", number)
+                    .addKeyValue("client", this)
                     .log("command failed by a fault of the daemon");
             sendError(
                     request.id(),
@@ -312,14 +298,39 @@ final class QmpConnection implements EventHub.Subscriber {
                 .log("command");
     }
 
+    // ---- writing ----
+
+    private void writeAll() throws IOException, InterruptedException {
+        for (ByteBuffer line = nextLine(); line != null; line = nextLine()) {
+            while (line.hasRemaining()) {
+                channel.write(line);
+            }
+            synchronized (this) {
+                outgoing.poll();
+                outgoingBytes -= line.limit();
+            }
+        }
+        end("it ended the connection");
+    }
+
+    /** Stays in the queue until it is written, so that it counts. */
+    private synchronized @Nullable ByteBuffer nextLine() throws InterruptedException {
+        while (outgoing.isEmpty() && !closed && !answered) {
+            wait();
+        }
+        return closed ? null : outgoing.peek();
+    }
+
     // ---- any thread ----
 
     @Override
     public void send(byte[] line) {
-        if (enqueue(line)) {
-            setting.attention().accept(this);
-        } else {
-            drop("it does not read: more than %d bytes wait for it".formatted(setting.maxOutgoingBytes()));
+        if (!enqueue(line)) {
+            log.atWarn()
+                    .addKeyValue("client", this)
+                    .addKeyValue("waiting-bytes", setting.maxOutgoingBytes())
+                    .log("client does not read and is disconnected");
+            end("it does not read");
         }
     }
 
@@ -331,27 +342,21 @@ final class QmpConnection implements EventHub.Subscriber {
             }
             outgoing.add(ByteBuffer.wrap(line));
             outgoingBytes += line.length;
+            notifyAll();
         }
         return true;
     }
 
-    private void drop(@Nullable String reason) {
+    private void end(String reason) {
         synchronized (this) {
             if (closed) {
                 return;
             }
             closed = true;
-            outgoing.clear();
             notifyAll();
         }
-        if (reason != null) {
-            log.atWarn()
-                    .addKeyValue("client", number)
-                    .addKeyValue("peer", peer)
-                    .addKeyValue("reason", reason)
-                    .log("client disconnected");
-        }
-        setting.attention().accept(this);
+        log.atDebug().addKeyValue("client", this).addKeyValue("reason", reason).log("connection ends");
+        setting.ended().accept(this);
     }
 
     private void sendResult(@Nullable JsonNode id, JsonNode result) {

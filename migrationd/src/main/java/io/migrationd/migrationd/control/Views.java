@@ -37,7 +37,7 @@ final class Views {
         }
         if (!info.socketAddresses().isEmpty()) {
             ArrayNode addresses = json.putArray("socket-address");
-            info.socketAddresses().forEach(uri -> addresses.add(MigrationUri.toAddress(uri)));
+            info.socketAddresses().forEach(uri -> addresses.add(MigrationAddress.toSocketAddress(uri)));
         }
         return json;
     }

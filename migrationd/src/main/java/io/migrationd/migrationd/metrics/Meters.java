@@ -68,13 +68,12 @@ public final class Meters implements AutoCloseable {
             .description("Source: from the stop of the guest to the destination's last word")
             .serviceLevelObjectives(DOWNTIME_BUCKETS)
             .register(registry);
-    private final Counter bytesSent = counter("migration.bytes.sent", "Bytes of migration streams sent", "bytes");
-    private final Counter bytesReceived =
-            counter("migration.bytes.received", "Bytes of migration streams received", "bytes");
+    private final Counter bytesSent = counter("migration.bytes.sent", "Bytes of migration streams sent");
+    private final Counter bytesReceived = counter("migration.bytes.received", "Bytes of migration streams received");
     private final Map<PageKind, Counter> pagesSent = perPageKind("migration.pages.sent", "Page records sent");
     private final Map<PageKind, Counter> pagesReceived =
             perPageKind("migration.pages.received", "Page records received");
-    private final Counter passes = counter("migration.passes", "Passes over a guest's dirty log", "passes");
+    private final Counter passes = counter("migration.passes", "Passes over a guest's dirty log");
     private final AtomicInteger clients = new AtomicInteger();
 
     /** Registers all meters; those of the JVM too. */
@@ -185,8 +184,8 @@ public final class Meters implements AutoCloseable {
                 .register(registry);
     }
 
-    private Counter counter(String name, String description, String unit) {
-        return Counter.builder(name).description(description).baseUnit(unit).register(registry);
+    private Counter counter(String name, String description) {
+        return Counter.builder(name).description(description).register(registry);
     }
 
     private Map<PageKind, Counter> perPageKind(String name, String description) {
