@@ -59,10 +59,7 @@ final class DemoPrecopy {
         MigrationView migration = move(leaving, uri, downtimeLimitMillis, timeoutSeconds);
         long operationsBefore = operationsAtSource(leaving);
         DemoCheck after = migration.status().equals("completed")
-                ? awaitCheck(
-                        destination,
-                        arriving,
-                        check -> check.operations() > operationsBefore && check.verified())
+                ? awaitCheck(destination, arriving, check -> check.operations() > operationsBefore && check.verified())
                 : DemoCheck.NONE;
         return DemoResult.of(
                 load.ramBytes(), uri, migration, leaving.runState(), arriving.runState(), operationsBefore, after);
@@ -99,7 +96,13 @@ final class DemoPrecopy {
                     MigrationView::ended,
                     GuestClient.timeout(timeoutSeconds),
                     terminal.progressInterval(),
-                    view -> progress.show(MigrationText.progress(GUEST, view)));
+                    view -> show(progress, view));
+        }
+    }
+
+    private static void show(ProgressLine progress, MigrationView view) {
+        if (!view.ended()) {
+            progress.show(MigrationText.progress(GUEST, view));
         }
     }
 

@@ -207,7 +207,8 @@ public final class QmpClient implements AutoCloseable {
     }
 
     private DaemonUnreachableException disconnected(IOException cause) {
-        return new DaemonUnreachableException(socket, String.valueOf(cause.getMessage()), cause);
+        String message = cause.getMessage(); // None says a channel that was closed.
+        return new DaemonUnreachableException(socket, message == null ? cause.toString() : message, cause);
     }
 
     /** In the reader's thread, so that a socket whose backlog is full cannot hold the caller beyond its deadline. */
