@@ -89,9 +89,8 @@ public class PageCodecBenchmark {
     @Benchmark
     @OperationsPerInvocation(PAGES)
     public long writeFullPages() {
-        long slot = writer.headerBytes(name);
         long position = 0;
-        for (int i = 0; i < PAGES; i++, slot += STRIDE) {
+        for (int i = 0; i < PAGES; i++) {
             position = writer.header(pages, position, name, (long) i * PAGE_BYTES, RamFlags.PAGE) + PAGE_BYTES;
         }
         return position;
