@@ -180,6 +180,16 @@ public final class GuestListener implements AutoCloseable {
 
     private void serve(GuestChannel channel, long number) {
         try (channel) {
+            introduceOrRefuse(channel, number);
+        } finally {
+            synchronized (this) {
+                connections.remove(Thread.currentThread());
+            }
+        }
+    }
+
+    private void introduceOrRefuse(GuestChannel channel, long number) {
+        try {
             introduce(channel, number);
         } catch (SocketTimeoutException e) {
             refuse(
@@ -190,10 +200,6 @@ public final class GuestListener implements AutoCloseable {
             log.atDebug().addKeyValue("connection", number).log("connection without a hello");
         } catch (IOException e) {
             refuse(channel, String.valueOf(e.getMessage()));
-        } finally {
-            synchronized (this) {
-                connections.remove(Thread.currentThread());
-            }
         }
     }
 

@@ -13,7 +13,7 @@ public final class GuestProtocol {
     public static final int MAX_PAYLOAD_BYTES = 64 << 20;
 
     /** RAM blocks of one guest. */
-    public static final int MAX_REGIONS = 64;
+    public static final int MAX_REGIONS = 48;
     /** Descriptors with a hello: the userfaultfd and a memfd per region. */
     public static final int MAX_DESCRIPTORS = 1 + MAX_REGIONS;
     /** Device sections of one guest. */

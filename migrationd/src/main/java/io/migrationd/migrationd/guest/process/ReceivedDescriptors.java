@@ -11,7 +11,12 @@ import java.util.List;
 import org.newsclub.net.unix.AFUNIXSocket;
 import org.newsclub.net.unix.FileDescriptorCast;
 
-/** Descriptors that came over a socket; closed with this object unless somebody took them over. */
+/**
+ * Descriptors that came over a socket; closed with this object unless somebody took them over.
+ *
+ * <p>The socket library (junixsocket 2.10.1) has room for 60 in one message. It fails the read of a message with more
+ * and then leaves those 60 open: a process that may connect to the guest socket can use up our descriptors that way.
+ */
 final class ReceivedDescriptors implements AutoCloseable {
     private final List<Descriptor> open = new ArrayList<>();
 
