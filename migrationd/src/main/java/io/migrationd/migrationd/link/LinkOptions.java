@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.link;
 
+import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.FixedRecvByteBufAllocator;
@@ -16,6 +17,8 @@ final class LinkOptions {
 
     static void configure(Channel channel, long stallTimeoutMillis) {
         channel.config().setRecvByteBufAllocator(new FixedRecvByteBufAllocator(RECEIVE_BYTES));
+        // Netty's default allocator makes, and fills with zeroes, new memory for most buffers of this size.
+        channel.config().setAllocator(PooledByteBufAllocator.DEFAULT);
         // The peer may end its direction first: what we still have to say (SHUT) must get out.
         channel.config().setOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
         if (channel instanceof SocketChannel tcp) {
