@@ -27,8 +27,10 @@ import io.netty.util.concurrent.DefaultThreadFactory;
 import java.io.IOException;
 import java.net.SocketAddress;
 import java.net.UnixDomainSocketAddress;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
@@ -39,6 +41,8 @@ import org.slf4j.LoggerFactory;
 public final class Links implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Links.class);
     private static final int THREADS = 2;
+    /** Flags of a listening socket in /proc/net/unix. */
+    private static final String ACCEPTS_CONNECTIONS = "00010000";
 
     private final boolean epoll = Epoll.isAvailable();
     private final EventLoopGroup group;
@@ -169,19 +173,30 @@ public final class Links implements AutoCloseable {
         };
     }
 
-    /** A socket file that nobody listens on is left over from a process that was killed; QEMU removes it as well. */
-    private void removeStaleSocket(MigrationUri uri) throws IOException {
+    /**
+     * A socket file that nobody listens on is left over from a process that was killed; QEMU removes it as well. Asked
+     * of the kernel's list and not by a connection: who listens for a migration takes the first one for its source.
+     */
+    private static void removeStaleSocket(MigrationUri uri) throws IOException {
         if (!(uri instanceof MigrationUri.Unix unix) || !Files.exists(Path.of(unix.path()))) {
             return;
         }
-        try (MigrationChannel live = connect(uri)) {
-            throw new IOException("%s is in use by %s".formatted(uri, live.peer()));
-        } catch (IOException e) {
-            if (e.getCause() == null) {
-                throw e;
-            }
+        Path path = Path.of(unix.path());
+        if (!Files.readAttributes(path, BasicFileAttributes.class).isOther()) {
+            throw new IOException("can't listen at " + uri + ": it is no socket");
         }
-        deleteSocket(Path.of(unix.path()));
+        if (isListenedAt(unix.path())) {
+            throw new IOException("can't listen at " + uri + ": another process does");
+        }
+        deleteSocket(path);
+    }
+
+    /** Wire source: Linux net/unix/af_unix.c, unix_seq_show: the fourth column is the flags, the last one the path. */
+    private static boolean isListenedAt(String path) throws IOException {
+        String sockets = new String(Files.readAllBytes(Path.of("/proc/net/unix")), StandardCharsets.UTF_8);
+        return sockets.lines()
+                .filter(line -> line.endsWith(" " + path))
+                .anyMatch(line -> line.split(" +", 5)[3].equals(ACCEPTS_CONNECTIONS));
     }
 
     private static void deleteSocket(Path path) {

@@ -22,10 +22,31 @@ class RateLimiterTest {
 
     @Test
     void waitsForTheEndOfTheWindow() {
-        assertThat(limiter.delayNanos(START + 30 * MILLI, 1000, 150)).isEqualTo(70 * MILLI);
-        assertThat(limiter.delayNanos(START + 99 * MILLI, 1000, 150)).isEqualTo(MILLI);
-        assertThat(limiter.delayNanos(START + 100 * MILLI, 1000, 150)).isZero();
-        assertThat(limiter.left(1000, 150)).isEqualTo(100);
+        assertThat(limiter.delayNanos(START + 30 * MILLI, 1000, 100)).isEqualTo(70 * MILLI);
+        assertThat(limiter.delayNanos(START + 99 * MILLI, 1000, 100)).isEqualTo(MILLI);
+        assertThat(limiter.delayNanos(START + 100 * MILLI, 1000, 100)).isZero();
+        assertThat(limiter.left(1000, 100)).isEqualTo(100);
+    }
+
+    @Test
+    void whatWentTooFarIsTakenOffTheNextWindows() {
+        assertThat(limiter.delayNanos(START, 1000, 350)).isEqualTo(100 * MILLI);
+        assertThat(limiter.delayNanos(START + 100 * MILLI, 1000, 350)).isEqualTo(100 * MILLI);
+        assertThat(limiter.delayNanos(START + 250 * MILLI, 1000, 350)).isEqualTo(50 * MILLI);
+        assertThat(limiter.delayNanos(START + 300 * MILLI, 1000, 350)).isZero();
+        assertThat(limiter.left(1000, 350)).isEqualTo(50);
+    }
+
+    @Test
+    void whatWasNotUsedIsNotSaved() {
+        assertThat(limiter.delayNanos(START + 1000 * MILLI, 1000, 10)).isZero();
+        assertThat(limiter.left(1000, 10)).isEqualTo(100);
+    }
+
+    @Test
+    void anyRateIsPossible() {
+        assertThat(limiter.delayNanos(START + 2000 * MILLI, Long.MAX_VALUE, Long.MAX_VALUE)).isZero();
+        assertThat(limiter.left(Long.MAX_VALUE, Long.MAX_VALUE)).isEqualTo(Long.MAX_VALUE / 10);
     }
 
     @Test
