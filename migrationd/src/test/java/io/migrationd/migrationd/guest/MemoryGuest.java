@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -193,7 +194,7 @@ public final class MemoryGuest implements Guest, AutoCloseable {
                     bytes.set(ValueLayout.JAVA_BYTE, random.nextInt(PAGE), (byte) random.nextInt());
                 }
                 store(block, page, bytes);
-                Thread.yield();
+                LockSupport.parkNanos(1);
             }
         } catch (ErrnoException e) {
             throw new AssertionError("the guest's memory can't be written", e);
