@@ -36,6 +36,7 @@ final class Worker implements AutoCloseable {
     private WorkerState state;
 
     private long corruptPage;
+    private long corruptedPage = -1;
     private long sweepPosition;
     private long nextWriteNanos;
     private volatile long operations;
@@ -71,7 +72,7 @@ final class Worker implements AutoCloseable {
                     sweepStep();
                 }
                 if (isDue()) {
-                    write(nextPage());
+                    write(sparing(nextPage()));
                 }
             }
         } catch (InterruptedException e) {
@@ -115,6 +116,14 @@ final class Worker implements AutoCloseable {
                 };
     }
 
+    /** A page that was corrupted on purpose is not healed by the next write. */
+    private long sparing(long page) {
+        if (page != corruptedPage) {
+            return page;
+        }
+        return state.firstPage + (page - state.firstPage + 1) % touchedPages;
+    }
+
     /** Nine of ten writes go to the first tenth. */
     private long hotPage() {
         boolean hot = Long.remainderUnsigned(state.nextRandom(), 10) < 9;
@@ -148,6 +157,7 @@ final class Worker implements AutoCloseable {
     private void corrupt(MemorySegment mapping, long offset) {
         long at = offset + PageImage.PAGE_BYTES / 2;
         mapping.set(JAVA_LONG, at, ~mapping.get(JAVA_LONG, at));
+        corruptedPage = corruptPage;
         corruptPage = -1;
     }
 
