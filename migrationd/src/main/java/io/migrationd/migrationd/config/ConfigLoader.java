@@ -23,11 +23,8 @@ import org.tomlj.TomlParseResult;
  * range and a contradiction are errors; nothing is guessed.
  */
 public final class ConfigLoader {
-    /** Each key is also an environment variable: {@code MIGRATIOND_LIMITS_MAX_GUESTS}. */
-    static final String ENVIRONMENT_PREFIX = "MIGRATIOND_";
-
-    /** Variables with our prefix that belong to the launcher, not to the configuration. */
-    static final Set<String> LAUNCHER_VARIABLES = Set.of("MIGRATIOND_JAVA_OPTS");
+    /** Each key is also an environment variable: {@code MIGRATIOND_CONFIG_LIMITS_MAX_GUESTS}. */
+    static final String ENVIRONMENT_PREFIX = "MIGRATIOND_CONFIG_";
 
     /** The longest path that fits {@code sockaddr_un} with its final zero: unix(7). */
     private static final int MAX_SOCKET_PATH_BYTES = 107;
@@ -158,7 +155,7 @@ public final class ConfigLoader {
     private void takeEnvironment(Map<String, String> environment) throws ConfigException {
         for (var variable : new TreeMap<>(environment).entrySet()) {
             String name = variable.getKey();
-            if (!name.startsWith(ENVIRONMENT_PREFIX) || LAUNCHER_VARIABLES.contains(name)) {
+            if (!name.startsWith(ENVIRONMENT_PREFIX)) {
                 continue;
             }
             String origin = "environment " + name;

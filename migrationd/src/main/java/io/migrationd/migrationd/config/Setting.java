@@ -10,7 +10,7 @@ import java.util.Locale;
  * @param type reads and shows values
  */
 record Setting<T>(String key, String fallback, SettingType<T> type) {
-    /** {@code limits.max-guests} is {@code MIGRATIOND_LIMITS_MAX_GUESTS}. */
+    /** {@code limits.max-guests} is {@code MIGRATIOND_CONFIG_LIMITS_MAX_GUESTS}. */
     String environmentName() {
         return ConfigLoader.ENVIRONMENT_PREFIX
                 + key.replace('.', '_').replace('-', '_').toUpperCase(Locale.ROOT);

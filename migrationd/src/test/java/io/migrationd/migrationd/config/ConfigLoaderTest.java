@@ -43,7 +43,7 @@ class ConfigLoaderTest {
     void laterSourcesWin() throws ConfigException {
         String file = "[limits]\nmax-guests = 1\nconnect-timeout-millis = 11\npeer-silence-millis = 111\n";
         Map<String, String> environment = Map.of(
-                "MIGRATIOND_LIMITS_MAX_GUESTS", "2", "MIGRATIOND_LIMITS_CONNECT_TIMEOUT_MILLIS", "22", "HOME", "/");
+                "MIGRATIOND_CONFIG_LIMITS_MAX_GUESTS", "2", "MIGRATIOND_CONFIG_LIMITS_CONNECT_TIMEOUT_MILLIS", "22", "HOME", "/");
         LoadedConfig loaded = load(file, environment, Map.of("limits.max-guests", "3"));
 
         assertThat(loaded.config().limits().maxGuests()).isEqualTo(3);
@@ -52,7 +52,7 @@ class ConfigLoaderTest {
         assertThat(loaded.print().lines())
                 .anyMatch(line -> line.matches("limits\\.max-guests = 3 +# command line"))
                 .anyMatch(line -> line.matches("limits\\.connect-timeout-millis = 22 +# environment "
-                        + "MIGRATIOND_LIMITS_CONNECT_TIMEOUT_MILLIS"))
+                        + "MIGRATIOND_CONFIG_LIMITS_CONNECT_TIMEOUT_MILLIS"))
                 .anyMatch(line -> line.matches("limits\\.peer-silence-millis = 111 +# .*/migrationd.toml:4"))
                 .anyMatch(line -> line.matches("log\\.level = \"info\" +# default"));
     }
@@ -61,7 +61,7 @@ class ConfigLoaderTest {
     void everyKeyIsShownAndWhatIsShownIsAFile() throws ConfigException {
         LoadedConfig first = load(
                 "",
-                Map.of("MIGRATIOND_CONTROL_OPERATE_GIDS", "root, 4294967294", "MIGRATIOND_METRICS_ADDRESS", "[::1]:0"),
+                Map.of("MIGRATIOND_CONFIG_CONTROL_OPERATE_GIDS", "root, 4294967294", "MIGRATIOND_CONFIG_METRICS_ADDRESS", "[::1]:0"),
                 Map.of("control.socket-mode", "0600"));
         assertThat(first.entries()).extracting(LoadedConfig.Entry::key).isEqualTo(ConfigLoader.keys());
         assertThat(load(first.print(), Map.of(), Map.of()).config()).isEqualTo(first.config());
@@ -134,10 +134,10 @@ class ConfigLoaderTest {
 
     @Test
     void refusesUnknownNamesEverywhere() {
-        assertThatThrownBy(() -> load("", Map.of("MIGRATIOND_LIMITS_MAX_GUEST", "1"), Map.of()))
+        assertThatThrownBy(() -> load("", Map.of("MIGRATIOND_CONFIG_LIMITS_MAX_GUEST", "1"), Map.of()))
                 .isInstanceOf(ConfigException.class)
                 .hasMessageStartingWith(
-                        "MIGRATIOND_LIMITS_MAX_GUEST = 1 (environment MIGRATIOND_LIMITS_MAX_GUEST): allowed: no such key");
+                        "MIGRATIOND_CONFIG_LIMITS_MAX_GUEST = 1 (environment MIGRATIOND_CONFIG_LIMITS_MAX_GUEST): allowed: no such key");
         assertThatThrownBy(() -> load("", Map.of(), Map.of("log", "debug")))
                 .isInstanceOf(ConfigException.class)
                 .hasMessageStartingWith("log = debug (command line): allowed: no such key");
@@ -159,7 +159,7 @@ class ConfigLoaderTest {
 
     @Test
     void leavesTheLaunchersVariableAlone() throws ConfigException {
-        assertThat(load("", Map.of("MIGRATIOND_JAVA_OPTS", "-Xmx1g"), Map.of())
+        assertThat(load("", Map.of("MIGRATIOND_HEAP", "1g"), Map.of())
                         .config()
                         .limits()
                         .maxGuests())
