@@ -76,8 +76,8 @@ class PrecopyTest {
 
     private MigrationInfo migrate(Guest source, Guest target, Set<Capability> capabilities, String uri)
             throws IOException, InterruptedException {
-        try (Destination destination = new Destination(
-                        links, target, MigrationUri.parse(uri), capabilities, 10_000, () -> {});
+        try (Destination destination =
+                        new Destination(links, target, MigrationUri.parse(uri), capabilities, 10_000, () -> {});
                 OutgoingMigration outgoing = new OutgoingMigration(new OutgoingRequest(
                         "t",
                         source,
@@ -89,7 +89,9 @@ class PrecopyTest {
                         10_000,
                         () -> {}))) {
             outgoing.start();
-            assertThat(outgoing.awaitEnd(50_000)).as("source ends, is %s", outgoing.status()).isTrue();
+            assertThat(outgoing.awaitEnd(50_000))
+                    .as("source ends, is %s", outgoing.status())
+                    .isTrue();
             destination.awaitEnd();
             assertThat(destination.error()).isNull();
             assertThat(outgoing.info().errorDesc()).isNull();
@@ -103,8 +105,10 @@ class PrecopyTest {
     }
 
     private static void assertSameRam(Guest actual, Guest expected) throws ErrnoException {
-        assertThat(actual.ram()).extracting(RamBlock::name).containsExactlyElementsOf(
-                expected.ram().stream().map(RamBlock::name).toList());
+        assertThat(actual.ram())
+                .extracting(RamBlock::name)
+                .containsExactlyElementsOf(
+                        expected.ram().stream().map(RamBlock::name).toList());
         for (int i = 0; i < expected.ram().size(); i++) {
             assertThat(MemoryGuest.contents(actual.ram().get(i)))
                     .as(expected.ram().get(i).name())
@@ -179,7 +183,9 @@ class PrecopyTest {
             for (Guest guest : List.of(parked, target)) {
                 RamBlock ram = guest.ram().getFirst();
                 assertThat(ram.nextData(0)).isEqualTo(10 * 4096);
-                assertThat(ram.nextHole(10 * 4096)).as("a page of zeroes is a hole again").isEqualTo(11 * 4096);
+                assertThat(ram.nextHole(10 * 4096))
+                        .as("a page of zeroes is a hole again")
+                        .isEqualTo(11 * 4096);
                 assertThat(ram.nextData(11 * 4096)).isEqualTo((pages - 1) * 4096L);
             }
             assertSameRam(target, origin);
@@ -192,8 +198,10 @@ class PrecopyTest {
         // Slow enough for several passes while the guest writes, and a cache that holds part of the pages only.
         parameters = new MigrationParameters(16 << 20, 20, 16 << 20, 256 << 10, 50, 550, 5, 100);
         try (MemoryGuest origin = new MemoryGuest("o").with("pc.ram", 1024).with("vga.ram", 16);
-                MemoryGuest target =
-                        new MemoryGuest("t").with("pc.ram", 1024).with("vga.ram", 16).incoming()) {
+                MemoryGuest target = new MemoryGuest("t")
+                        .with("pc.ram", 1024)
+                        .with("vga.ram", 16)
+                        .incoming()) {
             origin.randomize("pc.ram", 1);
             origin.randomize("vga.ram", 2);
             origin.startWriting(100);
@@ -210,12 +218,21 @@ class PrecopyTest {
 
     /** Captured streams of QEMU, into a parked guest: its RAM is what the capture's manifest says. */
     @ParameterizedTest
-    @ValueSource(strings = {"precopy-10.0", "precopy-7.2", "live-10.0", "xbzrle-10.0", "uuid-10.0", "devices-pc-10.0", "arm-10.0"})
+    @ValueSource(
+            strings = {
+                "precopy-10.0",
+                "precopy-7.2",
+                "live-10.0",
+                "xbzrle-10.0",
+                "uuid-10.0",
+                "devices-pc-10.0",
+                "arm-10.0"
+            })
     void capturesOfQemuAreLoaded(String capture) throws IOException, InterruptedException {
-        JsonNode manifest = new ObjectMapper().readTree(resource("/fixtures/manifest.json")).get(capture);
+        JsonNode manifest =
+                new ObjectMapper().readTree(resource("/fixtures/manifest.json")).get(capture);
         try (ParkedGuest parked = park("p");
-                Destination destination =
-                        new Destination(links, parked, directory, Set.of(Capability.XBZRLE));
+                Destination destination = new Destination(links, parked, directory, Set.of(Capability.XBZRLE));
                 SocketChannel socket = SocketChannel.open(StandardProtocolFamily.UNIX)) {
             socket.connect(UnixDomainSocketAddress.of(directory.resolve("in.sock")));
             byte[] stream = new GZIPInputStream(resource("/fixtures/" + capture + ".bin.gz")).readAllBytes();
@@ -231,14 +248,18 @@ class PrecopyTest {
             assertThat(parked.ram()).hasSize(manifest.get("ram_blocks").size());
             for (RamBlock block : parked.ram()) {
                 JsonNode expected = manifest.get("ram_blocks").get(block.name());
-                assertThat(block.lengthBytes()).as(block.name()).isEqualTo(expected.get("bytes").asLong());
+                assertThat(block.lengthBytes())
+                        .as(block.name())
+                        .isEqualTo(expected.get("bytes").asLong());
                 assertThat(sha256(MemoryGuest.contents(block)))
                         .as(block.name())
                         .isEqualTo(expected.get("sha256").asText());
             }
-            assertThat(parked.saveDevices()).hasSizeGreaterThan(4).allSatisfy(d -> assertThat(d.description())
-                    .as("%s is described", d.idstr())
-                    .isNotNull());
+            assertThat(parked.saveDevices())
+                    .hasSizeGreaterThan(4)
+                    .allSatisfy(d -> assertThat(d.description())
+                            .as("%s is described", d.idstr())
+                            .isNotNull());
         }
     }
 

@@ -178,7 +178,9 @@ public final class ControlServer implements AutoCloseable {
 
     // ---- the accepting thread ----
 
-    /** AFSelector.select(0) of junixsocket 2.10.1 does not wait, against the contract of Selector: only select() does. */
+    /**
+     * AFSelector.select(0) of junixsocket 2.10.1 does not wait, against the contract of Selector: only select() does.
+     */
     private void select() throws IOException {
         if (acceptPaused) {
             selector.select(ACCEPT_PAUSE_MILLIS);

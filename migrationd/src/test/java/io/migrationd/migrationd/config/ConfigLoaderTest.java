@@ -43,7 +43,12 @@ class ConfigLoaderTest {
     void laterSourcesWin() throws ConfigException {
         String file = "[limits]\nmax-guests = 1\nconnect-timeout-millis = 11\npeer-silence-millis = 111\n";
         Map<String, String> environment = Map.of(
-                "MIGRATIOND_CONFIG_LIMITS_MAX_GUESTS", "2", "MIGRATIOND_CONFIG_LIMITS_CONNECT_TIMEOUT_MILLIS", "22", "HOME", "/");
+                "MIGRATIOND_CONFIG_LIMITS_MAX_GUESTS",
+                "2",
+                "MIGRATIOND_CONFIG_LIMITS_CONNECT_TIMEOUT_MILLIS",
+                "22",
+                "HOME",
+                "/");
         LoadedConfig loaded = load(file, environment, Map.of("limits.max-guests", "3"));
 
         assertThat(loaded.config().limits().maxGuests()).isEqualTo(3);
@@ -61,7 +66,11 @@ class ConfigLoaderTest {
     void everyKeyIsShownAndWhatIsShownIsAFile() throws ConfigException {
         LoadedConfig first = load(
                 "",
-                Map.of("MIGRATIOND_CONFIG_CONTROL_OPERATE_GIDS", "root, 4294967294", "MIGRATIOND_CONFIG_METRICS_ADDRESS", "[::1]:0"),
+                Map.of(
+                        "MIGRATIOND_CONFIG_CONTROL_OPERATE_GIDS",
+                        "root, 4294967294",
+                        "MIGRATIOND_CONFIG_METRICS_ADDRESS",
+                        "[::1]:0"),
                 Map.of("control.socket-mode", "0600"));
         assertThat(first.entries()).extracting(LoadedConfig.Entry::key).isEqualTo(ConfigLoader.keys());
         assertThat(load(first.print(), Map.of(), Map.of()).config()).isEqualTo(first.config());

@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.concurrent.locks.LockSupport;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -23,6 +22,7 @@ import java.util.SplittableRandom;
 import java.util.UUID;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -194,7 +194,8 @@ public final class MemoryGuest implements Guest, AutoCloseable {
                     bytes.set(ValueLayout.JAVA_BYTE, random.nextInt(PAGE), (byte) random.nextInt());
                 }
                 store(block, page, bytes);
-                LockSupport.parkNanos(1);
+                // The log wants the memory's lock as well, and no lock here is fair.
+                LockSupport.parkNanos(10_000);
             }
         } catch (ErrnoException e) {
             throw new AssertionError("the guest's memory can't be written", e);

@@ -65,8 +65,8 @@ class IncomingFuzzTest {
         RamBudget budget = new RamBudget(BUDGET);
         long start = System.nanoTime();
         try (ParkedGuest guest = ParkedGuest.create("g", home, budget);
-                Destination destination = new Destination(
-                        links, guest, home, Set.of(Capability.XBZRLE, Capability.RETURN_PATH));
+                Destination destination =
+                        new Destination(links, guest, home, Set.of(Capability.XBZRLE, Capability.RETURN_PATH));
                 RawSource source = new RawSource(destination.uri())) {
             source.send(damaged).endOfInput().reply();
             destination.awaitEnd();

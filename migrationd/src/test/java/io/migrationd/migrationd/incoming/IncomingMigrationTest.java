@@ -144,8 +144,7 @@ class IncomingMigrationTest {
     void sendsSwitchoverAckBeforeThePong() throws IOException, InterruptedException {
         try (Destination destination = listen(Capability.SWITCHOVER_ACK);
                 RawSource source = new RawSource(destination.uri())) {
-            assertThat(source.send(GOOD).reply())
-                    .isEqualTo(bytes("0007 0000 0002 0004 00000001 0001 0004 00000000"));
+            assertThat(source.send(GOOD).reply()).isEqualTo(bytes("0007 0000 0002 0004 00000001 0001 0004 00000000"));
         }
     }
 
@@ -318,7 +317,9 @@ class IncomingMigrationTest {
 
             assertThat(destination.status()).isEqualTo("cancelled");
             assertThat(destination.migration().awaitEnd(1)).isTrue();
-            assertThat(Thread.getAllStackTraces().keySet()).extracting(Thread::getName).doesNotContain("mig-load-t");
+            assertThat(Thread.getAllStackTraces().keySet())
+                    .extracting(Thread::getName)
+                    .doesNotContain("mig-load-t");
         }
     }
 

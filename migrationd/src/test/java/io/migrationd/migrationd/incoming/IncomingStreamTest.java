@@ -91,8 +91,7 @@ class IncomingStreamTest {
                 RawSource source = new RawSource(destination.uri())) {
             byte[] reply = source.send(stream).endOfInput().reply();
             destination.awaitEnd();
-            return new Outcome(
-                    String.valueOf(destination.status()), String.valueOf(destination.error()), reply);
+            return new Outcome(String.valueOf(destination.status()), String.valueOf(destination.error()), reply);
         }
     }
 
@@ -143,10 +142,10 @@ class IncomingStreamTest {
         assertThat(outcome.error()).as(what).isEqualTo("null");
         assertThat(outcome.status()).isEqualTo("completed");
         assertThat(outcome.reply()).isEqualTo(bytes(PONG + SHUT_0));
-        assertThat(MemoryGuest.contents(guest(kind).ram().getFirst()))
-                .isEqualTo(bytes("00*4096 ab*4096 00*8192"));
-        assertThat(guest(kind).saveDevices()).singleElement().satisfies(d -> assertThat(d.body())
-                .isEqualTo(bytes("01020304")));
+        assertThat(MemoryGuest.contents(guest(kind).ram().getFirst())).isEqualTo(bytes("00*4096 ab*4096 00*8192"));
+        assertThat(guest(kind).saveDevices())
+                .singleElement()
+                .satisfies(d -> assertThat(d.body()).isEqualTo(bytes("01020304")));
     }
 
     /** Nothing may come before the return path is open, so nothing is said to the source. */

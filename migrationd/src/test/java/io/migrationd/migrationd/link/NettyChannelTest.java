@@ -51,8 +51,8 @@ class NettyChannelTest {
     }
 
     private Pair connect(String kind) throws IOException, InterruptedException {
-        MigrationUri uri = MigrationUri.parse(
-                kind.equals("tcp") ? "tcp:127.0.0.1:0" : "unix:" + directory.resolve("l.sock"));
+        MigrationUri uri =
+                MigrationUri.parse(kind.equals("tcp") ? "tcp:127.0.0.1:0" : "unix:" + directory.resolve("l.sock"));
         Listener listener = links.listen(uri, accepted::add);
         MigrationChannel near = links.connect(listener.uri());
         return new Pair(near, Objects.requireNonNull(accepted.poll(10, TimeUnit.SECONDS), "accepted"), listener);
@@ -83,7 +83,8 @@ class NettyChannelTest {
             assertThat(pair.far().bytesReceived()).isEqualTo(6L * SendBuffer.CAPACITY);
 
             pair.far().writeSmall(new byte[] {1, 2, 3});
-            assertThat(new StreamReader(pair.near().input()).readBytes("reply", 3, 3)).containsExactly(1, 2, 3);
+            assertThat(new StreamReader(pair.near().input()).readBytes("reply", 3, 3))
+                    .containsExactly(1, 2, 3);
         }
     }
 
@@ -217,7 +218,7 @@ class NettyChannelTest {
             pair.far().abort(new IOException("killed"));
 
             await().untilAsserted(
-                    () -> assertThatThrownBy(() -> send(pair.near(), 1)).isInstanceOf(IOException.class));
+                            () -> assertThatThrownBy(() -> send(pair.near(), 1)).isInstanceOf(IOException.class));
         }
     }
 
@@ -231,7 +232,8 @@ class NettyChannelTest {
             pair.near().close();
 
             StreamReader in = new StreamReader(pair.far().input());
-            assertThat(in.readBytes("piece", SendBuffer.CAPACITY, SendBuffer.CAPACITY)).containsOnly(5);
+            assertThat(in.readBytes("piece", SendBuffer.CAPACITY, SendBuffer.CAPACITY))
+                    .containsOnly(5);
             assertThat(in.readU8("last")).isEqualTo(6);
             assertThat(in.atEnd()).isTrue();
         }

@@ -45,7 +45,8 @@ class RateLimiterTest {
 
     @Test
     void anyRateIsPossible() {
-        assertThat(limiter.delayNanos(START + 2000 * MILLI, Long.MAX_VALUE, Long.MAX_VALUE)).isZero();
+        assertThat(limiter.delayNanos(START + 2000 * MILLI, Long.MAX_VALUE, Long.MAX_VALUE))
+                .isZero();
         assertThat(limiter.left(Long.MAX_VALUE, Long.MAX_VALUE)).isEqualTo(Long.MAX_VALUE / 10);
     }
 

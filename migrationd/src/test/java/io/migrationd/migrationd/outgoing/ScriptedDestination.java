@@ -45,7 +45,8 @@ final class ScriptedDestination implements AutoCloseable, RamRecordHandler<Strin
     private final Map<String, Action> script = new ConcurrentHashMap<>();
     private final LinkedBlockingQueue<MigrationChannel> accepted = new LinkedBlockingQueue<>();
     private final Links.Listener listener;
-    private final Thread thread = Thread.ofPlatform().name("destination").daemon().unstarted(this::run);
+    private final Thread thread =
+            Thread.ofPlatform().name("destination").daemon().unstarted(this::run);
     private volatile @Nullable MigrationChannel link;
 
     ScriptedDestination(Links links, Path directory) throws IOException {
@@ -150,9 +151,10 @@ final class ScriptedDestination implements AutoCloseable, RamRecordHandler<Strin
                 case StreamElement.CommandElement(long at, Command command) ->
                     note(command.getClass().getSimpleName());
                 case StreamElement.EndOfStream(long at) -> {
-                    seen.add(DescriptionElement.read(in, 1 << 20) instanceof DescriptionElement.Present
-                            ? "description"
-                            : "no description");
+                    seen.add(
+                            DescriptionElement.read(in, 1 << 20) instanceof DescriptionElement.Present
+                                    ? "description"
+                                    : "no description");
                     note("EOF");
                     return;
                 }
