@@ -13,8 +13,7 @@ class SeriesTest {
 
     private static Series series(double... seconds) {
         Series series = new Series("daemon", TWO_GIB);
-        DoubleStream.of(seconds)
-                .forEach(s -> series.add(new Sample(s, Map.of("source", s / 2, "destination", s / 4))));
+        DoubleStream.of(seconds).forEach(s -> series.add(new Sample(s, Map.of("source", s / 2, "destination", s / 4))));
         return series;
     }
 
