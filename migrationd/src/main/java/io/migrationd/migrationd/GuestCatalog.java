@@ -19,7 +19,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -27,8 +26,6 @@ import org.slf4j.LoggerFactory;
 /** The guests of this host: process guests as they attach, parked ones from the state directory. Thread-safe. */
 final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(GuestCatalog.class);
-    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}");
-
     private final Path parkedDirectory;
     private final RamBudget budget;
     private final GuestServices services;
@@ -108,7 +105,7 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
     }
 
     private void refuseName(String name) throws CommandException {
-        if (!NAME.matcher(name).matches()) {
+        if (!GuestDirectory.isName(name)) {
             throw new CommandException(
                     "'%s' is no guest name: 1 to 64 of A-Z a-z 0-9 . _ - without a leading dot".formatted(name));
         }
@@ -163,10 +160,14 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
 
     @Override
     public synchronized Optional<String> refusal(String name) {
-        if (!NAME.matcher(name).matches()) {
+        if (!GuestDirectory.isName(name)) {
             return Optional.of("'%s' is no guest name".formatted(name));
         }
         ManagedGuest other = guests.get(name);
+        if (other != null && other.isMigrating()) {
+            // Its memory is in use until the migration has ended, even if its process is gone.
+            return Optional.of("guest '%s' is being migrated".formatted(name));
+        }
         if (other != null && other.guest() instanceof ProcessGuest process && !process.isAttached()) {
             return Optional.empty();
         }
