@@ -5,6 +5,7 @@ import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationChannel;
+import io.migrationd.migrationd.link.StreamOutput;
 import io.migrationd.migrationd.outgoing.OutgoingStatus.Event;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.Failures;

@@ -2,6 +2,7 @@ package io.migrationd.migrationd.outgoing;
 
 import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.link.SendBuffer;
+import io.migrationd.migrationd.link.StreamOutput;
 import io.migrationd.migrationd.state.SavingHandler;
 import io.migrationd.postcopy.memory.DirtyLog;
 import io.migrationd.postcopy.memory.PageBitmap;

@@ -1,6 +1,6 @@
 package io.migrationd.migrationd.state;
 
-import io.migrationd.migrationd.outgoing.StreamOutput;
+import io.migrationd.migrationd.link.StreamOutput;
 import java.io.IOException;
 
 /**

@@ -10,6 +10,7 @@ import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.Capability;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -50,7 +51,9 @@ public final class Destination implements AutoCloseable {
 
     /** Waits until it is over, its thread too. */
     public Destination awaitEnd() throws InterruptedException {
-        await().until(() -> migration.status().isTerminal());
+        await().pollDelay(Duration.ZERO)
+                .pollInterval(Duration.ofMillis(2))
+                .until(() -> migration.status().isTerminal());
         assertThat(migration.awaitEnd(10_000)).as("loading thread has ended").isTrue();
         return this;
     }

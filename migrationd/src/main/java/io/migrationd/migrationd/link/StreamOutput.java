@@ -1,7 +1,5 @@
-package io.migrationd.migrationd.outgoing;
+package io.migrationd.migrationd.link;
 
-import io.migrationd.migrationd.link.MigrationChannel;
-import io.migrationd.migrationd.link.SendBuffer;
 import io.migrationd.protocol.wire.WireWriter;
 import java.io.IOException;
 import org.jspecify.annotations.Nullable;
