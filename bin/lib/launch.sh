@@ -95,8 +95,8 @@ build() {
         printf '%s: building (once, until sources change)...\n' "$(basename -- "$0")" >&2
         # From before the build, so that what is edited meanwhile counts as newer.
         touch "$ROOT/.local/launch/$target.next"
-        mvn -B -ntp -q -f "$ROOT/pom.xml" -Dmaven.test.skip=true -pl "${2:-migrationd}" -am package >&2 {lock}>&- ||
-            fail "the build failed" "run: mvn -B -Dmaven.test.skip=true package"
+        mvn -B -ntp -q -f "$ROOT/pom.xml" -DskipTests -pl "${2:-migrationd}" -am package >&2 {lock}>&- ||
+            fail "the build failed" "run: mvn -B -DskipTests package"
         mv "$ROOT/.local/launch/$target.next" "$ROOT/.local/launch/$target.stamp"
     fi
     exec {lock}>&-

@@ -86,6 +86,12 @@ public interface Guest {
         Optional<List<DeviceFormat>> devices();
 
         /**
+         * All that came so far is complete: blocks, and the devices that the guest knows. Called before the source is
+         * told that it may give the guest away, so that {@link #commit} has no reason left to refuse.
+         */
+        void checkComplete(List<DeviceSection> sections) throws IOException;
+
+        /**
          * The whole stream is there: hands the device state over and takes the run state. On return the guest is
          * complete and runs, if {@code run} and it can. Nothing may fail after this.
          */

@@ -299,6 +299,10 @@ final class StreamLoader {
                     throw new ProtocolException(
                             "command PING", at, "OPEN_RETURN_PATH before", "PING " + value + " without return path");
                 }
+                if (!devices.isEmpty()) {
+                    // A daemon asks behind its last device, and gives the guest away on our answer.
+                    incoming.checkComplete(known());
+                }
                 returnPath.sendPong(value);
             }
             case Command.SwitchoverStart() ->

@@ -191,6 +191,12 @@ public final class ParkedGuest implements Guest, AutoCloseable {
 
     synchronized void notReceived() {
         receiving = false;
+        try {
+            // The record may have been replaced just before something failed: it must not outlive the RAM.
+            record.write(directory);
+        } catch (IOException e) {
+            log.atWarn().addKeyValue("guest", name).setCause(e).log("empty state not recorded");
+        }
         deleteRam();
     }
 

@@ -72,6 +72,12 @@ final class ProcessIncomingGuest implements IncomingGuest {
     }
 
     @Override
+    public void checkComplete(List<DeviceSection> sections) throws GuestException {
+        requireAllRam();
+        guest.layouts().check(guest.name(), sections);
+    }
+
+    @Override
     public void commit(List<DeviceSection> sections, IncomingState state) throws IOException {
         if (phase != Phase.RECEIVING) {
             throw new IllegalStateException("commit of guest %s in phase %s".formatted(guest.name(), phase));
@@ -88,6 +94,10 @@ final class ProcessIncomingGuest implements IncomingGuest {
             throw new GuestException("guest %s has target pages of %d bytes, the stream has %d"
                     .formatted(guest.name(), guest.targetPageSizeBytes(), state.targetPageSizeBytes()));
         }
+        requireAllRam();
+    }
+
+    private void requireAllRam() throws GuestException {
         List<String> missing = guest.ram().stream()
                 .map(RamBlock::name)
                 .filter(name -> !announced.contains(name))
