@@ -111,6 +111,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                 // These can go.
             }
         }
+        refuseIfReleased();
         if (capabilities.contains(Capability.SWITCHOVER_ACK) && !capabilities.contains(Capability.RETURN_PATH)) {
             throw new CommandException("Capability 'switchover-ack' requires capability 'return-path'");
         }
@@ -286,16 +287,42 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
         if (isMigrating()) {
             throw new CommandException("Migration is not finalized yet");
         }
-        if (services.ownership().isReleased(guest)) {
-            throw new CommandException("guest '%s' was given to %s: running it here as well would run it twice"
-                    .formatted(guest.name(), services.ownership().releasedTo(guest)));
-        }
+        refuseIfReleased();
         if (guest instanceof ProcessGuest process) {
             try {
                 process.continueRunning();
             } catch (IOException e) {
                 throw new CommandException(Failures.describe(e), e);
             }
+        }
+    }
+
+    @Override
+    public synchronized void reclaim() throws CommandException {
+        refuseIfMigrating();
+        if (!services.ownership().isReleased(guest)) {
+            throw new CommandException("guest '%s' was not given away".formatted(guest.name()));
+        }
+        if (guest.runState() == RunState.POSTMIGRATE) {
+            throw new CommandException("the destination has said that it has guest '%s' (given to %s)"
+                    .formatted(guest.name(), services.ownership().releasedTo(guest)));
+        }
+        try {
+            services.ownership().forget(guest);
+            guest.resumeAfterFailure();
+        } catch (IOException e) {
+            throw new CommandException(Failures.describe(e), e);
+        }
+        if (guest.runState() == RunState.RUNNING) {
+            services.events().event(guest.name(), "RESUME", Map.of());
+        }
+    }
+
+    private void refuseIfReleased() throws CommandException {
+        if (services.ownership().isReleased(guest)) {
+            throw new CommandException(
+                    "guest '%s' was given to %s: running it from here as well would run it twice (guest-reclaim takes it back)"
+                            .formatted(guest.name(), services.ownership().releasedTo(guest)));
         }
     }
 

@@ -52,6 +52,13 @@ final class GuestCommand {
         return change("stop", name, "stopped");
     }
 
+    @Command(
+            name = "reclaim",
+            description = "Takes back a guest whose destination never got it. Be sure that no other copy runs.")
+    int reclaim(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
+        return change("guest-reclaim", name, "taken back");
+    }
+
     @Command(name = "cont", description = "Lets a stopped guest run, where it may run here.")
     int cont(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
         return change("cont", name, "continued");

@@ -111,6 +111,10 @@ final class Commands {
                         arguments -> Views.guestSummary(directory
                                 .createParked(arguments.string("guest"))
                                 .view())),
+                new Command("guest-reclaim", Role.ADMINISTER, List.of(guest), Types.NOTHING, arguments -> {
+                    find(arguments.string("guest")).reclaim();
+                    return Json.object();
+                }),
                 new Command("guest-remove", Role.ADMINISTER, List.of(guest), Types.NOTHING, arguments -> {
                     // An unknown guest is DeviceNotFound here as everywhere.
                     directory.remove(find(arguments.string("guest")).view().name());

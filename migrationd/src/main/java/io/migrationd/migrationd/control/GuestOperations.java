@@ -57,6 +57,12 @@ public interface GuestOperations {
     void cont() throws CommandException;
 
     /**
+     * Takes a guest back that was given away and whose destination never got it: it may run here again, and goes on if
+     * the migration had stopped it. Only a person can know that the other copy does not run.
+     */
+    void reclaim() throws CommandException;
+
+    /**
      * A guest for people and programs.
      *
      * @param migrationStatus QEMU's status name, or {@code null}

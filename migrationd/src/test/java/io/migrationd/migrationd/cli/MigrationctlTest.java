@@ -80,6 +80,7 @@ class MigrationctlTest {
     @ParameterizedTest(name = "{0}")
     @CsvSource({
         "park,   guest-park,   web01 parked",
+        "reclaim, guest-reclaim, web01 taken back",
         "remove, guest-remove, web01 removed",
         "stop,   stop,         web01 stopped",
         "cont,   cont,         web01 continued"

@@ -138,6 +138,7 @@ class ControlServerTest {
         "OBSERVE,    guest-remove, false, administer",
         "OPERATE,    query-status, true,  observe",
         "OPERATE,    stop,         true,  operate",
+        "OPERATE,    guest-reclaim, false, administer",
         "OPERATE,    guest-remove, false, administer",
         "ADMINISTER, stop,         true,  operate",
         "ADMINISTER, guest-remove, true,  administer",

@@ -62,6 +62,11 @@ final class FakeGuests implements GuestDirectory {
         }
 
         @Override
+        public void reclaim() {
+            calls.add("reclaim");
+        }
+
+        @Override
         public GuestView view() {
             return new GuestView(
                     name,
