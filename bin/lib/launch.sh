@@ -37,7 +37,7 @@ find_jdk() {
     fi
     on_path=$(command -v java || true)
     [[ -z $on_path ]] || on_path=$(dirname -- "$(dirname -- "$(readlink -f -- "$on_path")")")
-    for home in "$on_path" /usr/lib/jvm/* "${HOME:-/root}"/.sdkman/candidates/java/* /opt/*; do
+    for home in "$on_path" /usr/lib/jvm/* "${HOME:-/nonexistent}"/.sdkman/candidates/java/* /opt/*; do
         release=$(java_release "$home")
         if ((release >= REQUIRED_JAVA && release > best_release)); then
             best=$home
