@@ -1,6 +1,5 @@
 package io.migrationd.migrationd.outgoing;
 
-import io.migrationd.migrationd.guest.DeviceSection;
 import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.link.Links;
@@ -11,25 +10,13 @@ import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.Failures;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.MigrationParameters;
-import io.migrationd.protocol.ram.RamFlags;
-import io.migrationd.protocol.stream.Command;
-import io.migrationd.protocol.stream.Configuration;
-import io.migrationd.protocol.stream.ConfigurationCodec;
-import io.migrationd.protocol.stream.DescriptionElement;
-import io.migrationd.protocol.stream.SectionFooter;
-import io.migrationd.protocol.stream.StreamElementCodec;
-import io.migrationd.protocol.stream.StreamHeader;
-import io.migrationd.protocol.vmstate.GlobalState;
 import io.migrationd.protocol.wire.StreamReader;
-import io.migrationd.protocol.wire.WireWriter;
 import io.migrationd.returnpath.BitmapSizes;
 import io.migrationd.returnpath.ReturnPathDispatcher;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.Condition;
@@ -45,12 +32,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class OutgoingMigration implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(OutgoingMigration.class);
-    private static final int RAM_SECTION_ID = 1;
-    private static final String RAM_IDSTR = "ram";
-    /** QEMU's PING at the start, and ours behind the last device section: it is answered when all before is loaded. */
-    private static final int PING_START = 1;
-
-    private static final int PING_LOADED = 0x44;
     private static final long PART_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
     private static final long ACK_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
     /** The rest is for the stop, the devices and the destination's start, which no bandwidth tells. */
@@ -80,8 +61,6 @@ public final class OutgoingMigration implements AutoCloseable {
 
     private @Nullable ReturnPathDispatcher returnPath;
     private boolean guestStopped;
-    private int nextSectionId = RAM_SECTION_ID + 1;
-    private String description = "";
 
     /** Prepares; {@link #start} begins. */
     public OutgoingMigration(OutgoingRequest request) {
@@ -244,7 +223,7 @@ public final class OutgoingMigration implements AutoCloseable {
     }
 
     private void migrate(MigrationChannel link) throws IOException, InterruptedException {
-        StreamOutput out = new StreamOutput(link);
+        PrecopyStream stream = new PrecopyStream(guest, ram, new StreamOutput(link));
         if (request.has(Capability.RETURN_PATH)) {
             returnPath = ReturnPathDispatcher.start(
                     request.id(),
@@ -254,46 +233,17 @@ public final class OutgoingMigration implements AutoCloseable {
                     new GuestPageLimits(guest),
                     BitmapSizes.NONE_AWAITED);
         }
-        sendHead(out);
-        WireWriter start = new WireWriter();
-        StreamElementCodec.writeStart(RAM_SECTION_ID, RAM_IDSTR, 0, RamFlags.SECTION_VERSION, start);
-        out.write(start);
-        ram.setup(out);
-        endSection(out, RAM_SECTION_ID);
-        out.flush();
+        stream.head(returnPath != null, request.has(Capability.VALIDATE_UUID) ? guest.uuid() : Optional.empty());
+        stream.ramStart();
         timeline.setupDone();
         transition(Event.START_SENDING);
-        converge(out, link);
-        switchOver(out);
-        finish(out, link);
-    }
-
-    private void sendHead(StreamOutput out) throws IOException {
-        WireWriter head = new WireWriter();
-        StreamHeader.write(head);
-        String machineType = guest.machineType()
-                .orElseThrow(() -> new IOException("guest '" + guest.name() + "' holds nothing to migrate yet"));
-        ConfigurationCodec.write(
-                new Configuration(
-                        machineType,
-                        targetPageBits(),
-                        List.of(),
-                        request.has(Capability.VALIDATE_UUID) ? guest.uuid() : java.util.Optional.empty()),
-                head);
-        if (returnPath != null) {
-            StreamElementCodec.writeCommand(new Command.OpenReturnPath(), head);
-            StreamElementCodec.writeCommand(new Command.Ping(PING_START), head);
-        }
-        out.write(head);
-    }
-
-    private OptionalInt targetPageBits() {
-        int bits = Integer.numberOfTrailingZeros(guest.targetPageSizeBytes());
-        return bits == 12 ? OptionalInt.empty() : OptionalInt.of(bits);
+        converge(stream, link);
+        switchOver(stream);
+        finish(stream, link);
     }
 
     /** Pass after pass until what is left can be sent within the downtime limit. */
-    private void converge(StreamOutput out, MigrationChannel link) throws IOException, InterruptedException {
+    private void converge(PrecopyStream stream, MigrationChannel link) throws IOException, InterruptedException {
         RateLimiter limiter = new RateLimiter(System.nanoTime());
         boolean partSent = false;
         while (true) {
@@ -305,29 +255,24 @@ public final class OutgoingMigration implements AutoCloseable {
                 await(ACK_POLL_NANOS);
                 continue;
             }
-            sendPart(out, limiter);
+            sendPart(stream, limiter);
             partSent = true;
             bandwidth.sample(System.nanoTime(), link.bytesSent());
-            waitForBandwidth(out, link, limiter);
+            waitForBandwidth(stream, link, limiter);
         }
     }
 
-    private void sendPart(StreamOutput out, RateLimiter limiter) throws IOException {
-        WireWriter head = new WireWriter();
-        StreamElementCodec.writePart(RAM_SECTION_ID, head);
-        out.write(head);
+    private void sendPart(PrecopyStream stream, RateLimiter limiter) throws IOException {
         long deadline = System.nanoTime() + PART_NANOS;
-        long budget = limiter.left(request.parameters().get().maxBandwidth(), out.position());
-        ram.iterate(out, sent -> sent < budget && System.nanoTime() < deadline);
-        endSection(out, RAM_SECTION_ID);
-        out.flush();
+        long budget = limiter.left(request.parameters().get().maxBandwidth(), stream.position());
+        stream.ramPart(sent -> sent < budget && System.nanoTime() < deadline);
     }
 
-    private void waitForBandwidth(StreamOutput out, MigrationChannel link, RateLimiter limiter)
+    private void waitForBandwidth(PrecopyStream stream, MigrationChannel link, RateLimiter limiter)
             throws IOException, InterruptedException {
         while (true) {
             long now = System.nanoTime();
-            long delay = limiter.delayNanos(now, request.parameters().get().maxBandwidth(), out.position());
+            long delay = limiter.delayNanos(now, request.parameters().get().maxBandwidth(), stream.position());
             if (delay == 0) {
                 return;
             }
@@ -352,7 +297,7 @@ public final class OutgoingMigration implements AutoCloseable {
                 || guest.runState() != RunState.RUNNING;
     }
 
-    private void switchOver(StreamOutput out) throws IOException, InterruptedException {
+    private void switchOver(PrecopyStream stream) throws IOException, InterruptedException {
         timeline.stopping();
         guestStopped = true;
         boolean wasRunning = guest.runState() == RunState.RUNNING;
@@ -367,52 +312,25 @@ public final class OutgoingMigration implements AutoCloseable {
         }
         transition(Event.SWITCH_OVER);
         timeline.gatePassed(channelBytes());
-        WireWriter head = new WireWriter();
-        StreamElementCodec.writeEnd(RAM_SECTION_ID, head);
-        out.write(head);
-        ram.completePrecopy(out);
-        endSection(out, RAM_SECTION_ID);
+        stream.ramEnd();
         timeline.lastPassSent();
-        sendDevices(out);
+        stream.devices();
         timeline.devicesSent();
-    }
-
-    private void sendDevices(StreamOutput out) throws IOException {
-        List<DeviceSection> devices = new ArrayList<>(guest.saveDevices());
-        if (devices.stream().noneMatch(d -> d.idstr().equals(GlobalState.SECTION))) {
-            devices.add(GlobalStateSection.of(guest.stateToAnnounce()));
-        }
-        for (DeviceSection device : devices) {
-            int id = nextSectionId++;
-            WireWriter section = new WireWriter();
-            StreamElementCodec.writeFull(id, device.idstr(), device.instanceId(), device.version(), section);
-            section.writeBytes(device.body());
-            SectionFooter.write(id, section);
-            out.write(section);
-        }
-        description = Descriptions.of(guest.targetPageSizeBytes(), devices);
     }
 
     /**
      * The end game. Everything but the last byte is at the destination and was loaded (PONG) before the right to run is
      * given up; the destination can't start the guest without that byte.
      */
-    private void finish(StreamOutput out, MigrationChannel link) throws IOException, InterruptedException {
+    private void finish(PrecopyStream stream, MigrationChannel link) throws IOException, InterruptedException {
         if (returnPath != null) {
-            WireWriter ping = new WireWriter();
-            StreamElementCodec.writeCommand(new Command.Ping(PING_LOADED), ping);
-            out.write(ping);
-            out.flush();
+            stream.pingLoaded();
             awaitLoaded(returnPath);
         } else {
-            out.drain();
+            stream.drain();
         }
         release();
-        WireWriter tail = new WireWriter();
-        StreamElementCodec.writeEndOfStream(tail);
-        DescriptionElement.write(description, tail);
-        out.write(tail);
-        out.drain();
+        stream.end();
         bandwidth.sample(System.nanoTime(), link.bytesSent());
         if (returnPath != null) {
             awaitShut(returnPath);
@@ -423,7 +341,7 @@ public final class OutgoingMigration implements AutoCloseable {
 
     private void awaitLoaded(ReturnPathDispatcher replies) throws IOException, InterruptedException {
         try {
-            replies.replies().awaitPong(PING_LOADED, Duration.ofMillis(request.replyTimeoutMillis()));
+            replies.replies().awaitPong(PrecopyStream.PING_LOADED, Duration.ofMillis(request.replyTimeoutMillis()));
         } catch (TimeoutException e) {
             throw new IOException(
                     "the destination has not loaded the device state within %d ms"
@@ -602,12 +520,6 @@ public final class OutgoingMigration implements AutoCloseable {
         } finally {
             lock.unlock();
         }
-    }
-
-    private void endSection(StreamOutput out, int id) throws IOException {
-        WireWriter footer = new WireWriter();
-        SectionFooter.write(id, footer);
-        out.write(footer);
     }
 
     private void transition(Event event) {

@@ -1,0 +1,145 @@
+package io.migrationd.migrationd.outgoing;
+
+import io.migrationd.migrationd.guest.DeviceSection;
+import io.migrationd.migrationd.guest.Guest;
+import io.migrationd.migrationd.link.StreamOutput;
+import io.migrationd.migrationd.state.SavingHandler;
+import io.migrationd.protocol.ram.RamFlags;
+import io.migrationd.protocol.stream.Command;
+import io.migrationd.protocol.stream.Configuration;
+import io.migrationd.protocol.stream.ConfigurationCodec;
+import io.migrationd.protocol.stream.DescriptionElement;
+import io.migrationd.protocol.stream.SectionFooter;
+import io.migrationd.protocol.stream.StreamElementCodec;
+import io.migrationd.protocol.stream.StreamHeader;
+import io.migrationd.protocol.vmstate.GlobalState;
+import io.migrationd.protocol.wire.WireWriter;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.UUID;
+
+/**
+ * Writes the elements of one precopy stream in their order: head, RAM's START, PARTs, END, devices, end. When each is
+ * due is {@link OutgoingMigration}'s to decide. One thread.
+ */
+final class PrecopyStream {
+    /** QEMU's PING at the start. */
+    static final int PING_START = 1;
+
+    /** Ours behind the last device section: it is answered when all before is loaded. */
+    static final int PING_LOADED = 0x44;
+
+    private static final int RAM_SECTION_ID = 1;
+    private static final String RAM_IDSTR = "ram";
+    private static final int COMMON_PAGE_BITS = 12;
+
+    private final Guest guest;
+    private final SavingHandler ram;
+    private final StreamOutput out;
+    private int nextSectionId = RAM_SECTION_ID + 1;
+    private String description = "";
+
+    PrecopyStream(Guest guest, SavingHandler ram, StreamOutput out) {
+        this.guest = guest;
+        this.ram = ram;
+        this.out = out;
+    }
+
+    /** Bytes written so far. */
+    long position() {
+        return out.position();
+    }
+
+    void head(boolean withReturnPath, Optional<UUID> uuid) throws IOException {
+        WireWriter head = new WireWriter();
+        StreamHeader.write(head);
+        String machineType = guest.machineType()
+                .orElseThrow(() -> new IOException("guest '" + guest.name() + "' holds nothing to migrate yet"));
+        ConfigurationCodec.write(new Configuration(machineType, targetPageBits(), List.of(), uuid), head);
+        if (withReturnPath) {
+            StreamElementCodec.writeCommand(new Command.OpenReturnPath(), head);
+            StreamElementCodec.writeCommand(new Command.Ping(PING_START), head);
+        }
+        out.write(head);
+    }
+
+    private OptionalInt targetPageBits() {
+        int bits = Integer.numberOfTrailingZeros(guest.targetPageSizeBytes());
+        return bits == COMMON_PAGE_BITS ? OptionalInt.empty() : OptionalInt.of(bits);
+    }
+
+    void ramStart() throws IOException {
+        WireWriter start = new WireWriter();
+        StreamElementCodec.writeStart(RAM_SECTION_ID, RAM_IDSTR, 0, RamFlags.SECTION_VERSION, start);
+        out.write(start);
+        ram.setup(out);
+        footer(RAM_SECTION_ID);
+        out.flush();
+    }
+
+    void ramPart(SavingHandler.IterationBudget budget) throws IOException {
+        WireWriter head = new WireWriter();
+        StreamElementCodec.writePart(RAM_SECTION_ID, head);
+        out.write(head);
+        ram.iterate(out, budget);
+        footer(RAM_SECTION_ID);
+        out.flush();
+    }
+
+    /** The guest is stopped: all pages that are left. */
+    void ramEnd() throws IOException {
+        WireWriter head = new WireWriter();
+        StreamElementCodec.writeEnd(RAM_SECTION_ID, head);
+        out.write(head);
+        ram.completePrecopy(out);
+        footer(RAM_SECTION_ID);
+    }
+
+    /** The guest is stopped: its devices, and its run state unless that is among them already. */
+    void devices() throws IOException {
+        List<DeviceSection> devices = new ArrayList<>(guest.saveDevices());
+        if (devices.stream().noneMatch(d -> d.idstr().equals(GlobalState.SECTION))) {
+            devices.add(GlobalStateSection.of(guest.stateToAnnounce()));
+        }
+        for (DeviceSection device : devices) {
+            int id = nextSectionId++;
+            WireWriter section = new WireWriter();
+            StreamElementCodec.writeFull(id, device.idstr(), device.instanceId(), device.version(), section);
+            section.writeBytes(device.body());
+            SectionFooter.write(id, section);
+            out.write(section);
+        }
+        description = Descriptions.of(guest.targetPageSizeBytes(), devices);
+    }
+
+    /** Asks for a word when all so far is loaded. */
+    void pingLoaded() throws IOException {
+        WireWriter ping = new WireWriter();
+        StreamElementCodec.writeCommand(new Command.Ping(PING_LOADED), ping);
+        out.write(ping);
+        out.flush();
+    }
+
+    /** Waits until the socket has taken everything. */
+    void drain() throws IOException {
+        out.drain();
+    }
+
+    /** The byte that lets the destination start the guest, and the description. Drained on return. */
+    void end() throws IOException {
+        WireWriter tail = new WireWriter();
+        StreamElementCodec.writeEndOfStream(tail);
+        DescriptionElement.write(description, tail);
+        out.write(tail);
+        out.drain();
+    }
+
+    private void footer(int id) throws IOException {
+        WireWriter footer = new WireWriter();
+        SectionFooter.write(id, footer);
+        out.write(footer);
+    }
+}
