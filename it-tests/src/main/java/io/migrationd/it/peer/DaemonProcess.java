@@ -17,11 +17,13 @@ public final class DaemonProcess implements AutoCloseable {
     private static final Duration STOP_DEADLINE = Duration.ofSeconds(20);
     private static final String MAIN = "io.migrationd.migrationd.Main";
 
+    private final Path runtime;
     private final Path state;
     private final ChildProcess process;
     private final QmpClient qmp;
 
-    private DaemonProcess(Path state, ChildProcess process, QmpClient qmp) {
+    private DaemonProcess(Path runtime, Path state, ChildProcess process, QmpClient qmp) {
+        this.runtime = runtime;
         this.state = state;
         this.process = process;
         this.qmp = qmp;
@@ -42,7 +44,7 @@ public final class DaemonProcess implements AutoCloseable {
         try {
             QmpClient qmp =
                     QmpClient.connectWhenUp("migrationd", runtime.resolve("control.sock"), process, START_DEADLINE);
-            return new DaemonProcess(state, process, qmp);
+            return new DaemonProcess(runtime, state, process, qmp);
         } catch (Exception e) {
             process.close();
             throw e;
@@ -68,6 +70,16 @@ public final class DaemonProcess implements AutoCloseable {
         return qmp;
     }
 
+    /** Where guests attach. */
+    public Path guestSocket() {
+        return runtime.resolve("guest.sock");
+    }
+
+    /** Where a parked guest's RAM lies, if it has any. */
+    public Path parkedRamFolder(String guest) {
+        return state.resolve("parked").resolve(guest).resolve("ram");
+    }
+
     /** Makes an empty parked guest, ready for {@code migrate-incoming}. */
     public MigrationControl park(String guest) throws IOException, TimeoutException, InterruptedException {
         qmp.execute("guest-park", Map.of("guest", guest));
@@ -76,8 +88,7 @@ public final class DaemonProcess implements AutoCloseable {
 
     /** The file that holds a RAM block of a parked guest. Its name is the block's, percent-encoded. */
     public Path parkedRam(String guest, String block) throws IOException {
-        Path folder = state.resolve("parked").resolve(guest).resolve("ram");
-        try (Stream<Path> files = Files.list(folder)) {
+        try (Stream<Path> files = Files.list(parkedRamFolder(guest))) {
             List<Path> all = files.toList();
             return all.stream()
                     .filter(file -> URLDecoder.decode(file.getFileName().toString(), StandardCharsets.UTF_8)
@@ -98,6 +109,7 @@ public final class DaemonProcess implements AutoCloseable {
         return process.awaitExit(STOP_DEADLINE);
     }
 
+    /** Kills it: nothing of its own can be put in order. */
     @Override
     public void close() {
         qmp.close();

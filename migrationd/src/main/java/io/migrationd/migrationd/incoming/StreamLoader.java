@@ -5,6 +5,8 @@ import io.migrationd.migrationd.guest.DeviceSection;
 import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.guest.Guest.IncomingGuest;
 import io.migrationd.migrationd.guest.Guest.IncomingState;
+import io.migrationd.migrationd.guest.GuestException;
+import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.state.SaveStateEntry;
 import io.migrationd.migrationd.state.SaveStateRegistry;
@@ -174,10 +176,18 @@ final class StreamLoader {
         return known;
     }
 
+    /** A PONG makes the source give its copy up: without a process to take the guest none may be sent. */
+    private void requireProcess() throws GuestException {
+        if (guest.runState() == RunState.SHUTDOWN) {
+            throw new GuestException("guest '%s': its process is gone".formatted(guest.name()));
+        }
+    }
+
     /** Reads elements up to the end mark; returns its offset. */
     private long readSections(StreamReader in) throws IOException {
         while (true) {
             StreamElement element = StreamElementCodec.read(in);
+            requireProcess();
             switch (element) {
                 case StreamElement.Start(long at, int id, String idstr, int instance, int version) ->
                     readNamed(in, at, id, idstr, instance, version, true);

@@ -77,6 +77,11 @@ public final class MemoryGuest implements Guest, AutoCloseable {
         return this;
     }
 
+    /** From now on nothing is there that could take it. */
+    public void loseProcess() {
+        runState = RunState.SHUTDOWN;
+    }
+
     /** Was stopped by an operator. */
     public MemoryGuest paused() {
         runState = RunState.PAUSED;

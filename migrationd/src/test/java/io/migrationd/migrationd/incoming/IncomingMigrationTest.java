@@ -160,6 +160,29 @@ class IncomingMigrationTest {
         }
     }
 
+    /** With that PONG the source would give its copy up, and the guest would run nowhere. */
+    @Test
+    void doesNotAnswerAPingWhenTheProcessIsGone() throws IOException, InterruptedException {
+        try (Destination destination = listen();
+                RawSource source = new RawSource(destination.uri())) {
+            source.send(bytes(HEAD + RETURN_PATH + RAM));
+            await().until(() -> guest.calls.contains("begin incoming"));
+            await().until(() -> {
+                var ram = destination.migration().info().ram();
+                return ram != null && ram.total() > 0;
+            });
+            guest.loseProcess();
+
+            byte[] reply =
+                    source.send(bytes(DEVICE + "08 0002 0004 00000044" + EOF)).reply();
+
+            assertThat(reply).isEqualTo(bytes("0002 0004 00000001 0001 0004 00000001"));
+            destination.awaitEnd();
+            assertThat(destination.error()).isEqualTo("guest 'g': its process is gone");
+            assertThat(guest.calls).containsExactly("begin incoming", "abort");
+        }
+    }
+
     @Test
     void isCancelledBeforeAnybodyCame() throws IOException, InterruptedException {
         try (Destination destination = listen()) {
