@@ -34,8 +34,8 @@ public final class OutgoingMigration implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(OutgoingMigration.class);
     private static final long PART_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
     private static final long ACK_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
-    /** The rest is for the stop, the devices and the destination's start, which no bandwidth tells. */
-    private static final double RAM_SHARE_OF_DOWNTIME = 0.7;
+    /** Kept of the downtime limit for the stop, the devices and the destination's start, but never more than half. */
+    private static final long END_GAME_MILLIS = 200;
 
     private static final Duration SHUT_POLL = Duration.ofSeconds(1);
     private static final long JOIN_MILLIS = 10_000;
@@ -282,12 +282,13 @@ public final class OutgoingMigration implements AutoCloseable {
         }
     }
 
-    /** Bytes that fit into RAM's share of the downtime limit at the speed of the link. */
+    /** Bytes that fit into RAM's part of the downtime limit at the speed of the link. */
     private long threshold() {
         MigrationParameters limits = request.parameters().get();
         double speed =
                 limits.availSwitchoverBandwidth() > 0 ? limits.availSwitchoverBandwidth() : bandwidth.bytesPerSecond();
-        return (long) (speed * RAM_SHARE_OF_DOWNTIME * limits.downtimeLimitMillis() / 1000);
+        long limit = limits.downtimeLimitMillis();
+        return (long) (speed * (limit - Math.min(limit / 2, END_GAME_MILLIS)) / 1000);
     }
 
     private boolean switchoverAllowed() {
