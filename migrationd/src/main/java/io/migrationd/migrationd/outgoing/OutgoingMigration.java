@@ -285,8 +285,9 @@ public final class OutgoingMigration implements AutoCloseable {
     /** Bytes that fit into RAM's part of the downtime limit at the speed of the link. */
     private long threshold() {
         MigrationParameters limits = request.parameters().get();
-        double speed =
-                limits.availSwitchoverBandwidth() > 0 ? limits.availSwitchoverBandwidth() : bandwidth.bytesPerSecond();
+        double speed = limits.availSwitchoverBandwidth() > 0
+                ? limits.availSwitchoverBandwidth()
+                : bandwidth.sustainedBytesPerSecond();
         long limit = limits.downtimeLimitMillis();
         return (long) (speed * (limit - Math.min(limit / 2, END_GAME_MILLIS)) / 1000);
     }

@@ -37,4 +37,17 @@ class BandwidthMeterTest {
         meter.sample(START + 300 * MILLI, 1_500_000);
         assertThat(meter.bytesPerSecond()).isZero();
     }
+
+    @Test
+    void oneGoodWindowIsNotWhatTheLinkSustains() {
+        for (int window = 1; window <= 9; window++) {
+            meter.sample(START + 100 * MILLI * window, window * 1_000_000L);
+        }
+        meter.sample(START + 1000 * MILLI, 9_000_000 + 11_000_000);
+        assertThat(meter.bytesPerSecond()).isEqualTo(110_000_000);
+        assertThat(meter.sustainedBytesPerSecond()).isEqualTo(20_000_000);
+
+        meter.sample(START + 1100 * MILLI, 20_100_000);
+        assertThat(meter.sustainedBytesPerSecond()).as("one bad window is").isEqualTo(1_000_000);
+    }
 }
