@@ -76,8 +76,22 @@ public final class Links implements AutoCloseable {
         void close();
     }
 
+    /** A connection that is being made. */
+    public interface Connecting {
+        /** Blocks until it stands, at most the connect timeout. */
+        MigrationChannel await() throws IOException;
+
+        /** Gives up; who waits fails at once. A connection that stands already is closed. */
+        void cancel();
+    }
+
     /** Connects; blocks at most the connect timeout. */
     public MigrationChannel connect(MigrationUri uri) throws IOException {
+        return beginConnect(uri).await();
+    }
+
+    /** Begins to connect, for who may want to give up. */
+    public Connecting beginConnect(MigrationUri uri) throws IOException {
         AtomicReference<NettyChannel> connected = new AtomicReference<>();
         Bootstrap bootstrap = new Bootstrap()
                 .group(group)
@@ -85,15 +99,30 @@ public final class Links implements AutoCloseable {
                 .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, (int) connectTimeoutMillis)
                 .handler(initializer(uri.toString(), connected::set));
         ChannelFuture future = bootstrap.connect(address(uri));
-        if (!future.awaitUninterruptibly(connectTimeoutMillis + 1000)) {
-            future.cancel(false);
-            throw new IOException("no connection to %s within %d ms".formatted(uri, connectTimeoutMillis));
-        }
-        NettyChannel channel = connected.get();
-        if (!future.isSuccess() || channel == null) {
-            throw new IOException("no connection to " + uri, future.cause());
-        }
-        return channel;
+        return new Connecting() {
+            @Override
+            public MigrationChannel await() throws IOException {
+                if (!future.awaitUninterruptibly(connectTimeoutMillis + 1000)) {
+                    future.cancel(false);
+                    throw new IOException("no connection to %s within %d ms".formatted(uri, connectTimeoutMillis));
+                }
+                NettyChannel channel = connected.get();
+                if (!future.isSuccess() || channel == null) {
+                    throw new IOException("no connection to " + uri, future.cause());
+                }
+                return channel;
+            }
+
+            @Override
+            public void cancel() {
+                if (!future.cancel(false)) {
+                    future.channel()
+                            .close()
+                            .addListener(closed ->
+                                    log.atDebug().addKeyValue("uri", uri).log("connection given up"));
+                }
+            }
+        };
     }
 
     /** Listens; {@code accepted} gets every connection on an event loop and must not block there. */

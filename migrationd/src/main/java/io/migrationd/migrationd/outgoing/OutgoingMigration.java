@@ -57,6 +57,7 @@ public final class OutgoingMigration implements AutoCloseable {
     private boolean cancelRequested;
     private boolean continueRequested;
     private boolean released;
+    private Links.@Nullable Connecting connecting;
     private @Nullable MigrationChannel channel;
 
     private @Nullable ReturnPathDispatcher returnPath;
@@ -100,6 +101,9 @@ public final class OutgoingMigration implements AutoCloseable {
             }
             cancelRequested = true;
             transition(Event.CANCEL);
+            if (connecting != null) {
+                connecting.cancel();
+            }
             if (channel != null) {
                 channel.abort(new IOException("the migration was cancelled"));
             }
@@ -209,13 +213,22 @@ public final class OutgoingMigration implements AutoCloseable {
     }
 
     private MigrationChannel connect() throws IOException {
-        MigrationChannel opened = request.links().connect(request.uri());
+        Links.Connecting attempt = request.links().beginConnect(request.uri());
         lock.lock();
         try {
-            channel = opened;
+            connecting = attempt;
             if (cancelRequested) {
-                throw new IOException("the migration was cancelled");
+                attempt.cancel();
             }
+        } finally {
+            lock.unlock();
+        }
+        MigrationChannel opened = attempt.await();
+        lock.lock();
+        try {
+            connecting = null;
+            channel = opened;
+            failIfEnded();
             return opened;
         } finally {
             lock.unlock();

@@ -14,7 +14,11 @@ import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationParameters;
 import io.migrationd.postcopy.os.ErrnoException;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -177,6 +181,37 @@ class OutgoingMigrationTest {
     }
 
     // Cancel, in each phase.
+
+    /**
+     * Linux drops what asks for a full queue, so that who connects waits: here for a minute, if cancel did not end it.
+     */
+    @Test
+    void isCancelledWhileItConnects() throws Exception {
+        try (Links patient = new Links(60_000, 5_000);
+                ServerSocket deaf = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+                SocketChannel first = SocketChannel.open();
+                SocketChannel second = SocketChannel.open()) {
+            for (SocketChannel queued : List.of(first, second)) {
+                queued.connect(deaf.getLocalSocketAddress());
+            }
+            OutgoingMigration migration = new OutgoingMigration(new OutgoingRequest(
+                    "t",
+                    guest,
+                    new MigrationUri.Tcp("127.0.0.1", deaf.getLocalPort()),
+                    patient,
+                    Set.of(),
+                    () -> parameters,
+                    events,
+                    REPLY_TIMEOUT_MILLIS,
+                    () -> {}));
+            migration.start();
+            assertThat(migration.awaitEnd(200)).as("still connecting").isFalse();
+
+            assertThat(migration.cancel()).isTrue();
+            awaitEnd(migration);
+            assertThat(migration.status()).isEqualTo(OutgoingStatus.CANCELLED);
+        }
+    }
 
     @Test
     void isCancelledInSetup() throws InterruptedException {
