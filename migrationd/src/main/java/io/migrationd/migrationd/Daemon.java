@@ -84,13 +84,15 @@ public final class Daemon implements AutoCloseable {
                         services,
                         config.limits().maxGuests()));
         guests.loadParked();
-        ControlServer control = started(
-                "control", new ControlServer(config.control(), config.paths(), guests, events, facts(), meters));
         GuestListener listener = started(
                 "guest listener",
                 GuestListener.open(config.paths().guestSocket(), guests, GuestListener.Limits.DEFAULT));
+        ControlServer control = started(
+                "control", new ControlServer(config.control(), config.paths(), guests, events, facts(), meters));
         control.start();
         guests.onChange(control::guestAdded, control::guestRemoved, listener::forget);
+        // Stopped first: an engine needs its guest's connection and memory to put things right.
+        started("engines", guests::stopEngines);
         meters.watchGuests(GuestKind.PROCESS, () -> guests.count(GuestKind.PROCESS));
         meters.watchGuests(GuestKind.PARKED, () -> guests.count(GuestKind.PARKED));
         if (config.metrics().address().isPresent()) {

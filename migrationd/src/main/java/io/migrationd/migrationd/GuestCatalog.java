@@ -203,16 +203,23 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
                 .log("guest detached");
     }
 
-    @Override
-    public void close() {
+    /** Ends every migration: those that can, with the guest where it was. */
+    void stopEngines() {
         List<ManagedGuest> all;
         synchronized (this) {
             all = new ArrayList<>(guests.values());
         }
         all.forEach(ManagedGuest::close);
-        for (ManagedGuest managed : all) {
-            if (managed.guest() instanceof ParkedGuest parked) {
-                parked.close();
+    }
+
+    @Override
+    public void close() {
+        stopEngines();
+        synchronized (this) {
+            for (ManagedGuest managed : guests.values()) {
+                if (managed.guest() instanceof ParkedGuest parked) {
+                    parked.close();
+                }
             }
         }
     }

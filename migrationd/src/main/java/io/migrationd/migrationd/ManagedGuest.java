@@ -36,6 +36,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class ManagedGuest implements GuestOperations, AutoCloseable {
     private static final AtomicLong SESSIONS = new AtomicLong();
+    private static final long CLEAN_UP_MILLIS = 2_000;
 
     private final Guest guest;
     private final GuestServices services;
@@ -56,8 +57,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
 
     /** Whether an engine works on it. */
     synchronized boolean isMigrating() {
-        return (outgoing != null && !outgoing.status().isTerminal())
-                || (incoming != null && !incoming.status().isTerminal());
+        return (outgoing != null && outgoing.isBusy()) || (incoming != null && incoming.isBusy());
     }
 
     @Override
@@ -180,8 +180,30 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
     }
 
     private void refuseIfMigrating() throws CommandException {
+        awaitCleanUp();
         if (isMigrating()) {
             throw new CommandException("There's a migration process in progress");
+        }
+    }
+
+    /**
+     * The last status shows a moment before the engine lets go of the guest: who asks at once is not refused for that.
+     */
+    private void awaitCleanUp() throws CommandException {
+        OutgoingMigration sending = outgoing;
+        IncomingMigration receiving = incoming;
+        try {
+            if (sending != null && sending.status().isTerminal() && !sending.awaitEnd(CLEAN_UP_MILLIS)) {
+                throw new CommandException(
+                        "the last migration of guest '%s' is still being cleaned up".formatted(guest.name()));
+            }
+            if (receiving != null && receiving.status().isTerminal() && !receiving.awaitEnd(CLEAN_UP_MILLIS)) {
+                throw new CommandException(
+                        "the last migration of guest '%s' is still being cleaned up".formatted(guest.name()));
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new CommandException("interrupted", e);
         }
     }
 

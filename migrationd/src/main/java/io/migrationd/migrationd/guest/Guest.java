@@ -86,10 +86,13 @@ public interface Guest {
         Optional<List<DeviceFormat>> devices();
 
         /**
-         * All that came so far is complete: blocks, and the devices that the guest knows. Called before the source is
-         * told that it may give the guest away, so that {@link #commit} has no reason left to refuse.
+         * All that came so far is the whole guest: does whatever may fail now, before the source is told that it may
+         * give the guest away. {@link #commit} with the same sections then has no reason left to refuse.
          */
-        void checkComplete(List<DeviceSection> sections) throws IOException;
+        void prepare(List<DeviceSection> sections) throws IOException;
+
+        /** After {@link #commit} has failed: whether the guest may run here all the same. */
+        boolean mayRun();
 
         /**
          * The whole stream is there: hands the device state over and takes the run state. On return the guest is

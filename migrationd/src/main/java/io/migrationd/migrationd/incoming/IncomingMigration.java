@@ -91,7 +91,8 @@ public final class IncomingMigration implements AutoCloseable {
             if (status.isTerminal()) {
                 return true;
             }
-            if (committing) {
+            StreamLoader reading = loader;
+            if (committing || (reading != null && reading.hasPromised())) {
                 return false;
             }
             transition(Event.CANCEL);
@@ -123,6 +124,16 @@ public final class IncomingMigration implements AutoCloseable {
                     failure == null ? null : Failures.describe(failure),
                     List.of(),
                     status == IncomingStatus.SETUP ? List.of(listener.uri().toString()) : List.of());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Whether it still uses the guest: a cancelled one until what came is thrown away. */
+    public boolean isBusy() {
+        lock.lock();
+        try {
+            return !status.isTerminal() || (thread != null && thread.isAlive());
         } finally {
             lock.unlock();
         }
@@ -241,23 +252,38 @@ public final class IncomingMigration implements AutoCloseable {
             @Nullable IncomingGuest incoming,
             ReturnPathSender returnPath,
             @Nullable StreamLoader reading) {
-        if (incoming != null) {
-            incoming.abort();
+        boolean mayRunHere = incoming != null && incoming.mayRun();
+        try {
+            if (incoming != null && !mayRunHere) {
+                incoming.abort();
+            }
+        } catch (RuntimeException e) {
+            cause.addSuppressed(e);
+        } finally {
+            conclude(cause, mayRunHere);
         }
-        boolean cancelled = status().isTerminal();
-        if (cancelled) {
-            log.atInfo().addKeyValue("session", request.id()).log("incoming migration cancelled");
-        } else {
-            log.atError()
-                    .addKeyValue("session", request.id())
-                    .addKeyValue("guest", guest.name())
-                    .setCause(cause)
-                    .log("incoming migration failed; nothing of it is kept");
-            end(Event.FAIL, cause);
-        }
-        if (reading != null && reading.isReturnPathOpen()) {
+        // A source that hears SHUT(1) may believe that its copy is the only one: in doubt it must not hear it.
+        if (reading != null && reading.isReturnPathOpen() && !mayRunHere) {
             shut(returnPath, 1);
         }
+    }
+
+    private void conclude(Throwable cause, boolean mayRunHere) {
+        if (status().isTerminal()) {
+            log.atInfo().addKeyValue("session", request.id()).log("incoming migration cancelled");
+            return;
+        }
+        Throwable shown = mayRunHere
+                ? new IOException(
+                        "the guest was handed to its process and may run here: look at its run state before the source takes it back",
+                        cause)
+                : cause;
+        log.atError()
+                .addKeyValue("session", request.id())
+                .addKeyValue("guest", guest.name())
+                .setCause(shown)
+                .log(mayRunHere ? "incoming migration in doubt" : "incoming migration failed; nothing of it is kept");
+        end(Event.FAIL, shown);
     }
 
     private void shut(ReturnPathSender returnPath, int code) {

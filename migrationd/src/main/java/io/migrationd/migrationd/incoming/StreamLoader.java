@@ -8,6 +8,7 @@ import io.migrationd.migrationd.guest.Guest.IncomingState;
 import io.migrationd.migrationd.guest.GuestException;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.session.Capability;
+import io.migrationd.migrationd.session.StreamPings;
 import io.migrationd.migrationd.state.SaveStateEntry;
 import io.migrationd.migrationd.state.SaveStateRegistry;
 import io.migrationd.protocol.ram.RamFlags;
@@ -59,6 +60,7 @@ final class StreamLoader {
     private final SectionTable table = new SectionTable();
     private final List<Section> devices = new ArrayList<>();
     private boolean returnPathOpen;
+    private volatile boolean promised;
     private @Nullable Boolean footers;
     private @Nullable RamReceiver ram;
     private @Nullable SaveStateRegistry<SectionLoader> registry;
@@ -92,6 +94,13 @@ final class StreamLoader {
     /** Whether the source has opened the return path: SHUT is expected then. */
     boolean isReturnPathOpen() {
         return returnPathOpen;
+    }
+
+    /**
+     * Whether the source was told that it may give the guest away: from now on only its silence ends this. Any thread.
+     */
+    boolean hasPromised() {
+        return promised;
     }
 
     /** The RAM as far as it came, for counters. */
@@ -309,9 +318,10 @@ final class StreamLoader {
                     throw new ProtocolException(
                             "command PING", at, "OPEN_RETURN_PATH before", "PING " + value + " without return path");
                 }
-                if (!devices.isEmpty()) {
+                if (value == StreamPings.LOADED) {
                     // A daemon asks behind its last device, and gives the guest away on our answer.
-                    incoming.checkComplete(known());
+                    incoming.prepare(known());
+                    promised = true;
                 }
                 returnPath.sendPong(value);
             }

@@ -11,7 +11,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 
@@ -60,11 +62,12 @@ public final class OwnershipLedger {
 
     /** A guest has come in, or was removed: what an earlier copy of it did does not count any more. */
     public void forget(Guest guest) throws IOException {
-        String key = key(guest);
-        if (released.containsKey(key)) {
-            Files.deleteIfExists(directory.resolve(key + SUFFIX));
-            sync();
-            released.remove(key);
+        for (String key : List.copyOf(released.keySet())) {
+            if (key.startsWith(guest.name() + "@")) {
+                Files.deleteIfExists(directory.resolve(key + SUFFIX));
+                sync();
+                released.remove(key);
+            }
         }
     }
 
@@ -84,7 +87,8 @@ public final class OwnershipLedger {
         }
     }
 
+    /** A local copy: its name on this host, which has no {@code @}, and its identity. */
     private static String key(Guest guest) {
-        return guest.uuid().map(uuid -> "uuid-" + uuid).orElseGet(() -> "name-" + guest.name());
+        return guest.name() + "@" + guest.uuid().map(UUID::toString).orElse("-");
     }
 }

@@ -32,6 +32,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -139,6 +140,7 @@ public final class Links implements AutoCloseable {
         }
         Channel server = future.channel();
         MigrationUri bound = uri instanceof MigrationUri.Tcp ? MigrationUri.of(server.localAddress()) : uri;
+        AtomicBoolean open = new AtomicBoolean(true);
         return new Listener() {
             @Override
             public MigrationUri uri() {
@@ -147,6 +149,10 @@ public final class Links implements AutoCloseable {
 
             @Override
             public void close() {
+                // Once only: later the path may be somebody else's.
+                if (!open.getAndSet(false)) {
+                    return;
+                }
                 server.close().awaitUninterruptibly(TimeUnit.SECONDS.toMillis(2));
                 if (uri instanceof MigrationUri.Unix unix) {
                     deleteSocket(Path.of(unix.path()));

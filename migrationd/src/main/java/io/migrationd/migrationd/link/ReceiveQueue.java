@@ -28,6 +28,7 @@ final class ReceiveQueue implements ChunkSource {
     private boolean paused;
     private boolean ended;
     private boolean closed;
+    private boolean dropped;
     private @Nullable IOException failure;
     private @Nullable ByteBuf current;
 
@@ -39,7 +40,7 @@ final class ReceiveQueue implements ChunkSource {
     boolean offer(ByteBuf buffer) {
         lock.lock();
         try {
-            if (closed) {
+            if (closed || dropped) {
                 buffer.release();
                 return false;
             }
@@ -77,6 +78,8 @@ final class ReceiveQueue implements ChunkSource {
                 failure = cause;
             }
             ended = true;
+            // What the event loop still brings lies behind the gap.
+            dropped = true;
             releaseQueued();
             changed.signalAll();
         } finally {

@@ -10,6 +10,7 @@ import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.Failures;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.migrationd.session.StreamPings;
 import io.migrationd.protocol.wire.StreamReader;
 import io.migrationd.returnpath.BitmapSizes;
 import io.migrationd.returnpath.ReturnPathDispatcher;
@@ -162,6 +163,11 @@ public final class OutgoingMigration implements AutoCloseable {
             lock.unlock();
         }
         return InfoBuilder.build(request, guest, now, error, sent, counters, bandwidth.bytesPerSecond(), timeline);
+    }
+
+    /** Whether its thread still uses the guest: also for a moment after the last status. */
+    public boolean isBusy() {
+        return !status().isTerminal() || thread.isAlive();
     }
 
     /** Waits until the thread has ended; for stop order and tests. */
@@ -356,7 +362,7 @@ public final class OutgoingMigration implements AutoCloseable {
 
     private void awaitLoaded(ReturnPathDispatcher replies) throws IOException, InterruptedException {
         try {
-            replies.replies().awaitPong(PrecopyStream.PING_LOADED, Duration.ofMillis(request.replyTimeoutMillis()));
+            replies.replies().awaitPong(StreamPings.LOADED, Duration.ofMillis(request.replyTimeoutMillis()));
         } catch (TimeoutException e) {
             throw new IOException(
                     "the destination has not loaded the device state within %d ms"
@@ -543,11 +549,13 @@ public final class OutgoingMigration implements AutoCloseable {
         lock.lock();
         try {
             from = status;
-            if (from == OutgoingStatus.CANCELLING && event != Event.STOPPED) {
+            boolean cancelling = from == OutgoingStatus.CANCELLING;
+            if (cancelling && event != Event.STOPPED && event != Event.FAIL) {
                 // The cancel won; the thread notices at its next step.
                 return;
             }
-            to = from.next(event);
+            // A cancel that came while a failure was being handled has what it wanted.
+            to = from.next(cancelling ? Event.STOPPED : event);
             status = to;
             changed.signalAll();
         } finally {

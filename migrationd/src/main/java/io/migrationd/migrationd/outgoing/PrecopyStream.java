@@ -3,6 +3,7 @@ package io.migrationd.migrationd.outgoing;
 import io.migrationd.migrationd.guest.DeviceSection;
 import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.link.StreamOutput;
+import io.migrationd.migrationd.session.StreamPings;
 import io.migrationd.migrationd.state.SavingHandler;
 import io.migrationd.protocol.ram.RamFlags;
 import io.migrationd.protocol.stream.Command;
@@ -26,12 +27,6 @@ import java.util.UUID;
  * due is {@link OutgoingMigration}'s to decide. One thread.
  */
 final class PrecopyStream {
-    /** QEMU's PING at the start. */
-    static final int PING_START = 1;
-
-    /** Ours behind the last device section: it is answered when all before is loaded. */
-    static final int PING_LOADED = 0x44;
-
     private static final int RAM_SECTION_ID = 1;
     private static final String RAM_IDSTR = "ram";
     private static final int COMMON_PAGE_BITS = 12;
@@ -61,7 +56,7 @@ final class PrecopyStream {
         ConfigurationCodec.write(new Configuration(machineType, targetPageBits(), List.of(), uuid), head);
         if (withReturnPath) {
             StreamElementCodec.writeCommand(new Command.OpenReturnPath(), head);
-            StreamElementCodec.writeCommand(new Command.Ping(PING_START), head);
+            StreamElementCodec.writeCommand(new Command.Ping(StreamPings.START), head);
         }
         out.write(head);
     }
@@ -118,7 +113,7 @@ final class PrecopyStream {
     /** Asks for a word when all so far is loaded. */
     void pingLoaded() throws IOException {
         WireWriter ping = new WireWriter();
-        StreamElementCodec.writeCommand(new Command.Ping(PING_LOADED), ping);
+        StreamElementCodec.writeCommand(new Command.Ping(StreamPings.LOADED), ping);
         out.write(ping);
         out.flush();
     }

@@ -363,8 +363,13 @@ public final class MemoryGuest implements Guest, AutoCloseable {
         }
 
         @Override
-        public void checkComplete(List<DeviceSection> sections) {
+        public void prepare(List<DeviceSection> sections) {
             // Its devices are whatever the test sends.
+        }
+
+        @Override
+        public boolean mayRun() {
+            return false;
         }
 
         @Override

@@ -44,9 +44,9 @@ class OwnershipLedgerTest {
             assertThat(seen.isReleased(new MemoryGuest("db01")))
                     .as("another guest of that name")
                     .isFalse();
-            assertThat(seen.isReleased(new MemoryGuest("renamed").uuid(ID)))
-                    .as("the same guest")
-                    .isTrue();
+            assertThat(seen.isReleased(new MemoryGuest("db02").uuid(ID)))
+                    .as("another copy of the guest on this host: it may have come in since")
+                    .isFalse();
             assertThat(seen.releasedTo(named)).startsWith("tcp:host-b:4444 at 20");
         }
     }
@@ -60,14 +60,14 @@ class OwnershipLedgerTest {
 
         try (Stream<Path> files = Files.list(directory)) {
             assertThat(files.map(f -> f.getFileName().toString()))
-                    .containsExactlyInAnyOrder("name-web01.released", "uuid-" + ID + ".released");
+                    .containsExactlyInAnyOrder("web01@-.released", "db01@" + ID + ".released");
         }
-        assertThat(Files.readString(directory.resolve("name-web01.released"))).startsWith("unix:/run/c.sock at 20");
+        assertThat(Files.readString(directory.resolve("web01@-.released"))).startsWith("unix:/run/c.sock at 20");
     }
 
     @Test
     void aRecordThatWasNotFinishedIsNone() throws IOException {
-        Files.writeString(directory.resolve("name-web01.new"), "tcp:host");
+        Files.writeString(directory.resolve("web01@-.new"), "tcp:host");
 
         assertThat(new OwnershipLedger(directory).isReleased(new MemoryGuest("web01")))
                 .isFalse();
@@ -90,7 +90,7 @@ class OwnershipLedgerTest {
     void isNotReleasedWhenItCannotBeWritten() throws IOException {
         MemoryGuest guest = new MemoryGuest("web01");
         OwnershipLedger ledger = new OwnershipLedger(directory);
-        Files.createDirectories(directory.resolve("name-web01.released/not-empty"));
+        Files.createDirectories(directory.resolve("web01@-.released/not-empty"));
 
         assertThatThrownBy(() -> ledger.release(guest, HOST_B)).isInstanceOf(IOException.class);
 
@@ -103,8 +103,8 @@ class OwnershipLedgerTest {
         MemoryGuest guest = new MemoryGuest("web01");
         OwnershipLedger ledger = new OwnershipLedger(directory);
         ledger.release(guest, HOST_B);
-        Files.delete(directory.resolve("name-web01.released"));
-        Files.createDirectories(directory.resolve("name-web01.released/not-empty"));
+        Files.delete(directory.resolve("web01@-.released"));
+        Files.createDirectories(directory.resolve("web01@-.released/not-empty"));
 
         assertThatThrownBy(() -> ledger.forget(guest)).isInstanceOf(IOException.class);
 

@@ -64,8 +64,15 @@ final class ParkedReceiver implements IncomingGuest {
     }
 
     @Override
-    public void checkComplete(List<DeviceSection> sections) {
-        // It takes what comes: nothing is missing.
+    public void prepare(List<DeviceSection> sections) throws ErrnoException {
+        for (FdRamBlock block : blocks) {
+            block.sync();
+        }
+    }
+
+    @Override
+    public boolean mayRun() {
+        return false;
     }
 
     @Override

@@ -47,7 +47,7 @@ public final class ProcessGuest implements Guest, AutoCloseable {
     /** Set under {@code turn}, cleared by the session's own thread. */
     private final AtomicReference<@Nullable GuestSession> session = new AtomicReference<>();
     /** Under {@code turn}: the VMM has not heard yet that its guest goes on. */
-    private boolean owedResume;
+    private volatile boolean owedResume;
     /** Under {@code turn}. */
     private boolean closed;
 
@@ -165,8 +165,9 @@ public final class ProcessGuest implements Guest, AutoCloseable {
     public void stopForSwitchover() throws GuestException {
         inTurn(() -> {
             if (state == RunState.RUNNING) {
-                ask(GuestVerb.STOP);
+                // Before we ask: if the answer is lost, the guest may be stopped, and is owed a resume.
                 enter(Event.STOPPED_FOR_SWITCHOVER);
+                ask(GuestVerb.STOP);
             }
         });
     }
@@ -224,7 +225,13 @@ public final class ProcessGuest implements Guest, AutoCloseable {
                 throw new GuestException("guest %s has run state %s: it does not wait for a migration"
                         .formatted(name(), state.qmpName()));
             }
+            // Whoever sent to it before, and however that ended: a page that is zero now must not find old content.
+            for (RamBlock block : ram()) {
+                block.punchHole(0, block.lengthBytes());
+            }
             return new ProcessIncomingGuest(this);
+        } catch (ErrnoException e) {
+            throw new GuestException("memory of guest %s was not emptied".formatted(name()), e);
         } finally {
             turn.unlock();
         }
@@ -276,7 +283,9 @@ public final class ProcessGuest implements Guest, AutoCloseable {
                         .formatted(name(), state.qmpName()));
             }
             reconcile(fresh, mode);
-            owedResume = false;
+            if (mode != GuestMode.PAUSED) {
+                owedResume = false;
+            }
             session.set(fresh);
             return Optional.empty();
         } finally {
@@ -307,6 +316,9 @@ public final class ProcessGuest implements Guest, AutoCloseable {
                 .addKeyValue("verb", verb.jsonName())
                 .log("asking what was owed");
         var _ = fresh.send(verb, false, List.of()).whenComplete((answer, failure) -> {
+            if (failure == null && verb == GuestVerb.RESUME) {
+                owedResume = false;
+            }
             if (failure == null && answer.reply().error().isPresent()) {
                 fresh.end("it refused to " + verb.jsonName() + ": "
                         + answer.reply().error().get());

@@ -23,6 +23,9 @@ final class ProcessIncomingGuest implements IncomingGuest {
 
     private final ProcessGuest guest;
     private final Set<String> announced = new HashSet<>();
+    /** Sections that the guest has loaded already; -1 before. */
+    private int loaded = -1;
+
     private Phase phase = Phase.RECEIVING;
 
     private enum Phase {
@@ -72,9 +75,15 @@ final class ProcessIncomingGuest implements IncomingGuest {
     }
 
     @Override
-    public void checkComplete(List<DeviceSection> sections) throws GuestException {
+    public void prepare(List<DeviceSection> sections) throws GuestException {
         requireAllRam();
-        guest.layouts().check(guest.name(), sections);
+        guest.load(guest.layouts().check(guest.name(), sections));
+        loaded = sections.size();
+    }
+
+    @Override
+    public boolean mayRun() {
+        return phase == Phase.HANDED_OVER;
     }
 
     @Override
@@ -83,7 +92,9 @@ final class ProcessIncomingGuest implements IncomingGuest {
             throw new IllegalStateException("commit of guest %s in phase %s".formatted(guest.name(), phase));
         }
         requireComplete(state);
-        guest.load(guest.layouts().check(guest.name(), sections));
+        if (loaded != sections.size()) {
+            guest.load(guest.layouts().check(guest.name(), sections));
+        }
         // Should the reply be lost, the guest may run: from now on its memory must not be touched.
         phase = Phase.HANDED_OVER;
         guest.run(state.runState().equals(RunState.RUNNING.qmpName()));
