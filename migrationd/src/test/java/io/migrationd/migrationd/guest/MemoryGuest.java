@@ -44,6 +44,7 @@ public final class MemoryGuest implements Guest, AutoCloseable {
     private Step onOpenDirtyLog = () -> {};
     private Step onStop = () -> {};
     private Step onSaveDevices = () -> {};
+    private Runnable onResume = () -> {};
     private volatile RunState runState = RunState.RUNNING;
     private volatile byte[] cpu = {1, 2, 3, 4};
     private int writtenPages;
@@ -109,6 +110,12 @@ public final class MemoryGuest implements Guest, AutoCloseable {
     /** Done when the device state is asked for, with the guest stopped. */
     public MemoryGuest onSaveDevices(Step step) {
         onSaveDevices = step;
+        return this;
+    }
+
+    /** Done when the guest is to go on after a failure. */
+    public MemoryGuest onResume(Runnable step) {
+        onResume = step;
         return this;
     }
 
@@ -279,6 +286,7 @@ public final class MemoryGuest implements Guest, AutoCloseable {
     @Override
     public void resumeAfterFailure() {
         calls.add("resume after failure");
+        onResume.run();
         if (runState == RunState.FINISH_MIGRATE) {
             runState = RunState.RUNNING;
             startWriter();

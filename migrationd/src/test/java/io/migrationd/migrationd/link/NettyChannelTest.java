@@ -138,6 +138,21 @@ class NettyChannelTest {
     }
 
     @Test
+    void aListenerRemovesItsSocketOnceAndNotTheNextOnes() throws Exception {
+        MigrationUri.Unix uri =
+                new MigrationUri.Unix(directory.resolve("once.sock").toString());
+        Listener first = links.listen(uri, accepted::add);
+        first.close();
+        try (Listener second = links.listen(uri, accepted::add)) {
+            first.close();
+
+            assertThat(second.uri()).isEqualTo(uri);
+            assertThat(Path.of(uri.path())).exists();
+        }
+        assertThat(Path.of(uri.path())).doesNotExist();
+    }
+
+    @Test
     void theEndOfOneDirectionLeavesTheOther() throws IOException, InterruptedException {
         try (Pair pair = connect("tcp")) {
             pair.near().writeSmall(new byte[] {7});

@@ -40,6 +40,17 @@ class ReceiveQueueTest {
     }
 
     @Test
+    void whatComesBehindADroppedQueueIsNotHandedOut() {
+        queue.offer(piece());
+        queue.fail(new IOException("aborted"));
+        ByteBuf late = piece();
+
+        assertThat(queue.offer(late)).isFalse();
+        assertThat(late.refCnt()).isZero();
+        assertThatThrownBy(queue::next).isInstanceOf(IOException.class).hasRootCauseMessage("aborted");
+    }
+
+    @Test
     void stopsReadingAboveTwoMebibytesAndGoesOnBelowOne() throws IOException {
         List<Boolean> goOn = new ArrayList<>();
         for (int i = 0; i < 9; i++) {

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
@@ -211,6 +212,24 @@ class OutgoingMigrationTest {
             awaitEnd(migration);
             assertThat(migration.status()).isEqualTo(OutgoingStatus.CANCELLED);
         }
+    }
+
+    /** The operator's cancel and the failure have the same end; neither may leave the migration on its way for ever. */
+    @Test
+    void aCancelDuringTheHandlingOfAFailureEnds() throws InterruptedException {
+        AtomicReference<OutgoingMigration> running = new AtomicReference<>();
+        guest.onSaveDevices(() -> {
+            throw new GuestException("no devices today");
+        });
+        guest.onResume(() -> assertThat(running.get().cancel()).isTrue());
+        OutgoingMigration migration = migration(Capability.RETURN_PATH);
+        running.set(migration);
+
+        run(migration);
+
+        assertThat(migration.status()).isEqualTo(OutgoingStatus.CANCELLED);
+        assertThat(migration.isBusy()).isFalse();
+        assertThat(guest.runState()).isEqualTo(RunState.RUNNING);
     }
 
     @Test
