@@ -120,12 +120,10 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
 
     @Override
     public void remove(String name) throws CommandException {
+        // Outside the lock: it may wait for an engine that is letting go.
+        managed(name).refuseIfMigrating();
         synchronized (this) {
-            ManagedGuest managed = guests.get(name);
-            if (managed == null) {
-                throw new CommandException(
-                        CommandException.ErrorClass.DEVICE_NOT_FOUND, "guest '%s' not found".formatted(name));
-            }
+            ManagedGuest managed = managed(name);
             if (managed.isMigrating()) {
                 throw new CommandException("There's a migration process in progress");
             }
@@ -138,6 +136,15 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
             removed.accept(name);
         }
         log.atInfo().addKeyValue("guest", name).log("guest removed");
+    }
+
+    private synchronized ManagedGuest managed(String name) throws CommandException {
+        ManagedGuest managed = guests.get(name);
+        if (managed == null) {
+            throw new CommandException(
+                    CommandException.ErrorClass.DEVICE_NOT_FOUND, "guest '%s' not found".formatted(name));
+        }
+        return managed;
     }
 
     private void discard(Guest guest) throws CommandException, IOException {

@@ -179,7 +179,8 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
         }
     }
 
-    private void refuseIfMigrating() throws CommandException {
+    /** Refuses while an engine works on the guest; waits a moment for one that is letting go. */
+    void refuseIfMigrating() throws CommandException {
         awaitCleanUp();
         if (isMigrating()) {
             throw new CommandException("There's a migration process in progress");
