@@ -7,10 +7,12 @@ import io.migrationd.migrationd.control.EventHub;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.parked.RamBudget;
 import io.migrationd.migrationd.guest.process.GuestListener;
+import io.migrationd.migrationd.journal.MigrationLedger;
 import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.MetricsServer;
+import io.migrationd.migrationd.session.RecoverySettings;
 import io.migrationd.postcopy.memory.HostFeature;
 import io.migrationd.postcopy.memory.HostFeatures;
 import java.io.IOException;
@@ -72,6 +74,8 @@ public final class Daemon implements AutoCloseable {
                 events,
                 meters,
                 ownership,
+                new MigrationLedger(config.paths().state().resolve("migrations")),
+                RecoverySettings.DEFAULTS,
                 config.limits().peerSilenceMillis(),
                 config.limits().peerSilenceMillis(),
                 Math.toIntExact(Math.min(Integer.MAX_VALUE, config.limits().deviceStateBytes())),

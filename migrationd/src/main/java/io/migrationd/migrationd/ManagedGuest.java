@@ -125,6 +125,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                 () -> parameters,
                 new MeteredEvents(services.events(), services.meters(), Role.SOURCE, this::outgoingInfo),
                 services.replyTimeoutMillis(),
+                services.recovery(),
                 () -> services.ownership().release(guest, target)));
         outgoing.start();
     }
@@ -149,6 +150,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                     new MeteredEvents(services.events(), services.meters(), Role.DESTINATION, this::incomingInfo),
                     services.peerSilenceMillis(),
                     services.deviceStateBytes(),
+                    services.recovery(),
                     () -> services.ownership().forget(guest)));
         } catch (IOException e) {
             throw new CommandException(Failures.describe(e), e);
@@ -206,6 +208,26 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
             Thread.currentThread().interrupt();
             throw new CommandException("interrupted", e);
         }
+    }
+
+    @Override
+    public synchronized void migrateResume(String uri) throws CommandException {
+        throw new CommandException("no paused postcopy migration");
+    }
+
+    @Override
+    public synchronized void migrateStartPostcopy() throws CommandException {
+        throw new CommandException("no migration that could go over to postcopy");
+    }
+
+    @Override
+    public synchronized void migratePause() throws CommandException {
+        throw new CommandException("no postcopy migration");
+    }
+
+    @Override
+    public synchronized void migrateRecover(String uri) throws CommandException {
+        throw new CommandException("no paused postcopy migration");
     }
 
     @Override

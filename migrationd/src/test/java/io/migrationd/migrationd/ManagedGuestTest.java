@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.migrationd.migrationd.control.CommandException;
 import io.migrationd.migrationd.guest.MemoryGuest;
+import io.migrationd.migrationd.journal.MigrationLedger;
 import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.session.Capability;
+import io.migrationd.migrationd.session.RecoverySettings;
 import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
@@ -28,15 +30,28 @@ class ManagedGuestTest {
     private final Links links = new Links(1000, 1000);
     private final Meters meters = new Meters();
     private OwnershipLedger ledger;
+    private MigrationLedger migrations;
     private MemoryGuest guest;
     private ManagedGuest managed;
 
     @BeforeEach
     void manage() throws Exception {
         ledger = new OwnershipLedger(directory.resolve("ownership"));
+        migrations = new MigrationLedger(directory.resolve("migrations"));
         guest = new MemoryGuest("web01").with("ram", 4);
         managed = new ManagedGuest(
-                guest, new GuestServices(links, (name, event, data) -> {}, meters, ledger, 1000, 1000, 1 << 20, false));
+                guest,
+                new GuestServices(
+                        links,
+                        (name, event, data) -> {},
+                        meters,
+                        ledger,
+                        migrations,
+                        RecoverySettings.DEFAULTS,
+                        1000,
+                        1000,
+                        1 << 20,
+                        false));
     }
 
     @AfterEach
@@ -78,7 +93,17 @@ class ManagedGuestTest {
         MemoryGuest waiting = new MemoryGuest("web02").with("ram", 4).incoming();
         try (ManagedGuest other = new ManagedGuest(
                 waiting,
-                new GuestServices(links, (name, event, data) -> {}, meters, ledger, 1000, 1000, 1 << 20, false))) {
+                new GuestServices(
+                        links,
+                        (name, event, data) -> {},
+                        meters,
+                        ledger,
+                        migrations,
+                        RecoverySettings.DEFAULTS,
+                        1000,
+                        1000,
+                        1 << 20,
+                        false))) {
             assertThatThrownBy(() -> other.migrateIncoming("tcp:0.0.0.0:0"))
                     .isInstanceOf(CommandException.class)
                     .hasMessageStartingWith("tcp:0.0.0.0:0 is not loopback");

@@ -19,6 +19,8 @@ import io.migrationd.migrationd.outgoing.OutgoingRequest;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.migrationd.session.PostcopyPolicy;
+import io.migrationd.migrationd.session.RecoverySettings;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.os.ErrnoException;
 import java.io.IOException;
@@ -87,6 +89,7 @@ class PrecopyTest {
                         () -> parameters,
                         new RecordedEvents(),
                         10_000,
+                        RecoverySettings.DEFAULTS,
                         () -> {}))) {
             outgoing.start();
             assertThat(outgoing.awaitEnd(50_000))
@@ -196,7 +199,8 @@ class PrecopyTest {
     @ValueSource(strings = {"", "return-path", "return-path xbzrle"})
     void aGuestThatWritesAllTheTimeArrivesWhole(String names) throws IOException, InterruptedException {
         // Slow enough for several passes while the guest writes, and a cache that holds part of the pages only.
-        parameters = new MigrationParameters(16 << 20, 20, 16 << 20, 256 << 10, 50, 550, 5, 100);
+        parameters = new MigrationParameters(
+                16 << 20, 20, 16 << 20, 256 << 10, 50, 550, 5, 100, 0, PostcopyPolicy.MANUAL, 60_000);
         try (MemoryGuest origin = new MemoryGuest("o").with("pc.ram", 1024).with("vga.ram", 16);
                 MemoryGuest target = new MemoryGuest("t")
                         .with("pc.ram", 1024)

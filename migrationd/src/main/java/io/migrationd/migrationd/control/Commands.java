@@ -210,7 +210,10 @@ final class Commands {
                         unsigned(arguments, "announce-initial", old.announceInitialMillis()),
                         unsigned(arguments, "announce-max", old.announceMaxMillis()),
                         unsigned(arguments, "announce-rounds", old.announceRounds()),
-                        unsigned(arguments, "announce-step", old.announceStepMillis()));
+                        unsigned(arguments, "announce-step", old.announceStepMillis()),
+                        old.maxPostcopyBandwidth(),
+                        old.postcopyPolicy(),
+                        old.postcopyBudgetMillis());
             } catch (IllegalArgumentException e) {
                 throw new CommandException(String.valueOf(e.getMessage()));
             }

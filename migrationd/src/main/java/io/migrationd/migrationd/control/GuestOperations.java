@@ -26,6 +26,18 @@ public interface GuestOperations {
      */
     void migrateIncoming(String uri) throws CommandException;
 
+    /** QMP migrate with {@code resume}: a paused postcopy goes on over a new connection to {@code uri}. */
+    void migrateResume(String uri) throws CommandException;
+
+    /** QMP migrate-start-postcopy: goes over to postcopy at the next chance. */
+    void migrateStartPostcopy() throws CommandException;
+
+    /** QMP migrate-pause: breaks the connection of a postcopy on purpose; either end. */
+    void migratePause() throws CommandException;
+
+    /** QMP migrate-recover: the destination of a paused postcopy listens at {@code uri} instead. */
+    void migrateRecover(String uri) throws CommandException;
+
     /** QMP migrate_cancel: returns at once; no effect when nothing runs. */
     void migrateCancel() throws CommandException;
 

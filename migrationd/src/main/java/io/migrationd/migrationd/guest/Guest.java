@@ -1,5 +1,7 @@
 package io.migrationd.migrationd.guest;
 
+import io.migrationd.postcopy.IncomingBlock;
+import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.memory.DirtyLog;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.os.ErrnoException;
@@ -56,6 +58,12 @@ public interface Guest {
     /** The device state of the stopped guest, in the order in which it is sent. */
     List<DeviceSection> saveDevices() throws GuestException;
 
+    /**
+     * After a restart of the daemon in postcopy: the RAM of a guest that runs here already, with what is present in it
+     * as what was received. Faults that were read by the dead daemon are raised again by the first {@code start}.
+     */
+    IncomingMemory reopenIncoming(String session) throws IOException;
+
     /** Where an incoming stream goes. Closed by {@link IncomingGuest#commit} or {@link IncomingGuest#abort}. */
     IncomingGuest beginIncoming() throws GuestException;
 
@@ -100,9 +108,31 @@ public interface Guest {
          */
         void commit(List<DeviceSection> sections, IncomingState state) throws IOException;
 
+        /**
+         * ADVISE: the stream may end in postcopy. Fails where missing pages cannot be served for this guest, with what
+         * is missing.
+         */
+        void advisePostcopy() throws IOException;
+
+        /**
+         * LISTEN: from the start of the returned memory on, the guest may meet pages that are not there yet.
+         *
+         * @param blocks those of the block list, with what was received in precopy
+         */
+        IncomingMemory listen(String session, List<IncomingBlock> blocks) throws IOException;
+
+        /**
+         * RUN: as {@link #commit}, with RAM that is not complete. After it {@link #mayRun} is true and {@link #abort}
+         * must not be called.
+         */
+        void run(List<DeviceSection> sections, IncomingState state) throws IOException;
+
         /** Throws away what came, so that nothing half-made is left. Idempotent. */
         void abort();
     }
+
+    /** Every page of an incoming postcopy is here: what only that needed is given back. */
+    void completeIncoming() throws IOException;
 
     /**
      * What the stream said besides RAM and devices.

@@ -121,6 +121,7 @@ public final class IncomingMigration implements AutoCloseable {
                     null,
                     counters(),
                     null,
+                    null,
                     failure == null ? null : Failures.describe(failure),
                     List.of(),
                     status == IncomingStatus.SETUP ? List.of(listener.uri().toString()) : List.of());

@@ -5,6 +5,7 @@ import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.EventSink;
+import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.util.Set;
 
@@ -25,6 +26,7 @@ public record IncomingRequest(
         EventSink events,
         long peerSilenceMillis,
         int deviceStateBytes,
+        RecoverySettings recovery,
         Acceptance acceptance) {
     /** Copies the set. */
     public IncomingRequest {
@@ -36,5 +38,13 @@ public record IncomingRequest(
     public interface Acceptance {
         /** Returns when the record is on stable storage. */
         void write() throws IOException;
+
+        /** As {@link #write}, before a guest runs whose RAM is not complete: a restarted daemon must go on with it. */
+        default void writeForPostcopy() throws IOException {
+            write();
+        }
+
+        /** Postcopy is over: the guest is complete here, or will never run here. */
+        default void postcopyEnded(boolean complete) throws IOException {}
     }
 }

@@ -3,13 +3,9 @@ package io.migrationd.migrationd.journal;
 import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.link.MigrationUri;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
@@ -46,17 +42,7 @@ public final class OwnershipLedger {
     public void release(Guest guest, MigrationUri destination) throws IOException {
         String key = key(guest);
         String text = "%s at %s".formatted(destination, Instant.now());
-        Path fresh = directory.resolve(key + ".new");
-        try (FileChannel out = FileChannel.open(
-                fresh, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            ByteBuffer bytes = ByteBuffer.wrap((text + "\n").getBytes(StandardCharsets.UTF_8));
-            while (bytes.hasRemaining()) {
-                out.write(bytes);
-            }
-            out.force(true);
-        }
-        Files.move(fresh, directory.resolve(key + SUFFIX), StandardCopyOption.ATOMIC_MOVE);
-        sync();
+        DurableFiles.replace(directory.resolve(key + SUFFIX), (text + "\n").getBytes(StandardCharsets.UTF_8));
         released.put(key, text);
     }
 
@@ -64,8 +50,7 @@ public final class OwnershipLedger {
     public void forget(Guest guest) throws IOException {
         for (String key : List.copyOf(released.keySet())) {
             if (key.startsWith(guest.name() + "@")) {
-                Files.deleteIfExists(directory.resolve(key + SUFFIX));
-                sync();
+                DurableFiles.delete(directory.resolve(key + SUFFIX));
                 released.remove(key);
             }
         }
@@ -79,12 +64,6 @@ public final class OwnershipLedger {
     /** To whom and when, for messages. */
     public String releasedTo(Guest guest) {
         return released.getOrDefault(key(guest), "nobody");
-    }
-
-    private void sync() throws IOException {
-        try (FileChannel handle = FileChannel.open(directory, StandardOpenOption.READ)) {
-            handle.force(true);
-        }
     }
 
     /** A local copy: its name on this host, which has no {@code @}, and its identity. */

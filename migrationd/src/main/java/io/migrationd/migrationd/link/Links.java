@@ -31,10 +31,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Optional;
+import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -42,6 +45,7 @@ import org.slf4j.LoggerFactory;
 public final class Links implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Links.class);
     private static final int THREADS = 2;
+    private static final long WATCH_MILLIS = 200;
     /** Flags of a listening socket in /proc/net/unix. */
     private static final String ACCEPTS_CONNECTIONS = "00010000";
 
@@ -159,6 +163,25 @@ public final class Links implements AutoCloseable {
                 }
             }
         };
+    }
+
+    /** Something that is looked at again and again until it is closed. */
+    public interface Watch extends AutoCloseable {
+        @Override
+        void close();
+    }
+
+    /**
+     * Looks at a connection every {@link #WATCH_MILLIS}: when {@code verdict} says why it counts as broken, it is
+     * aborted with these words. {@code verdict} must not block.
+     */
+    public Watch watch(MigrationChannel channel, Supplier<Optional<String>> verdict) {
+        ScheduledFuture<?> looking = group.scheduleWithFixedDelay(
+                () -> verdict.get().ifPresent(why -> channel.abort(new IOException(why))),
+                WATCH_MILLIS,
+                WATCH_MILLIS,
+                TimeUnit.MILLISECONDS);
+        return () -> looking.cancel(false);
     }
 
     /** Gives the memory of a channel's input back when no thread reads it any more. */

@@ -31,6 +31,9 @@ public interface MigrationChannel extends AutoCloseable {
     /** Bytes that came. */
     long bytesReceived();
 
+    /** When the last byte came, of the monotonic clock; the time of the connection before the first. */
+    long lastReceivedNanos();
+
     /** Tells the peer that nothing more comes, after all that was sent. */
     void shutdownOutput();
 

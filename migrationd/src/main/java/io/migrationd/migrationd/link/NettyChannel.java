@@ -174,6 +174,11 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     }
 
     @Override
+    public long lastReceivedNanos() {
+        return received.lastReceivedNanos();
+    }
+
+    @Override
     public void shutdownOutput() {
         channel.eventLoop().execute(channel::shutdownOutput);
     }

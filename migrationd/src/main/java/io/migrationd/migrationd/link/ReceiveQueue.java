@@ -25,6 +25,7 @@ final class ReceiveQueue implements ChunkSource {
     private final Runnable resumeReading;
     private long queuedBytes;
     private long receivedBytes;
+    private long lastReceivedNanos = System.nanoTime();
     private boolean paused;
     private boolean ended;
     private boolean closed;
@@ -45,6 +46,7 @@ final class ReceiveQueue implements ChunkSource {
                 return false;
             }
             receivedBytes += buffer.readableBytes();
+            lastReceivedNanos = System.nanoTime();
             queuedBytes += buffer.readableBytes();
             queue.add(buffer);
             changed.signalAll();
@@ -91,6 +93,15 @@ final class ReceiveQueue implements ChunkSource {
         lock.lock();
         try {
             return receivedBytes;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    long lastReceivedNanos() {
+        lock.lock();
+        try {
+            return lastReceivedNanos;
         } finally {
             lock.unlock();
         }

@@ -38,6 +38,7 @@ final class InfoBuilder {
                 completed ? timeline.split() : null,
                 ram(guest, bytesSent, remaining, counters, bytesPerSecond, timeline),
                 request.has(Capability.XBZRLE) ? xbzrle(request, counters, guest.targetPageSizeBytes()) : null,
+                null,
                 error,
                 List.of(),
                 List.of());

@@ -6,6 +6,7 @@ import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.EventSink;
 import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.migrationd.session.RecoverySettings;
 import java.util.Set;
 import java.util.function.Supplier;
 
@@ -27,6 +28,7 @@ public record OutgoingRequest(
         Supplier<MigrationParameters> parameters,
         EventSink events,
         long replyTimeoutMillis,
+        RecoverySettings recovery,
         Release release) {
     /** Copies the set. */
     public OutgoingRequest {
@@ -38,6 +40,19 @@ public record OutgoingRequest(
     public interface Release {
         /** Returns when the record is on stable storage. */
         void write() throws java.io.IOException;
+
+        /** As {@link #write}, with what a restarted daemon needs to go on with postcopy. */
+        default void writeForPostcopy() throws java.io.IOException {
+            write();
+        }
+
+        /** The destination has said that it never ran the guest and never will: this host's copy may run again. */
+        default void takeBack() throws java.io.IOException {
+            throw new java.io.IOException("what was given away is not taken back");
+        }
+
+        /** Postcopy is over: a restarted daemon has nothing to go on with. The right to run stays given up. */
+        default void postcopyEnded() {}
     }
 
     boolean has(Capability capability) {

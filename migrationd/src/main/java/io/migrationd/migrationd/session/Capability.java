@@ -17,9 +17,11 @@ public enum Capability {
     SWITCHOVER_ACK("switchover-ack", true),
     /** The configuration section carries the guest's uuid. */
     VALIDATE_UUID("validate-uuid", true),
-    /** Known to QEMU, refused here until postcopy stands. */
-    POSTCOPY_RAM("postcopy-ram", false),
-    POSTCOPY_PREEMPT("postcopy-preempt", false),
+    /** The guest may be started at the destination before all of its RAM is there. */
+    POSTCOPY_RAM("postcopy-ram", true),
+    /** Pages that the guest waits for come on a connection of their own. */
+    POSTCOPY_PREEMPT("postcopy-preempt", true),
+    /** Known to QEMU, refused here. */
     MULTIFD("multifd", false),
     X_IGNORE_SHARED("x-ignore-shared", false),
     MAPPED_RAM("mapped-ram", false);

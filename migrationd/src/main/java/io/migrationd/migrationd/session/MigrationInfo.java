@@ -22,12 +22,13 @@ public record MigrationInfo(
         @Nullable DowntimeSplit downtime,
         @Nullable RamCounters ram,
         @Nullable XbzrleCounters xbzrle,
+        @Nullable PostcopyInfo postcopy,
         @Nullable String errorDesc,
         List<String> blockedReasons,
         List<String> socketAddresses) {
     /** Nothing ever happened. */
     public static final MigrationInfo NONE =
-            new MigrationInfo(null, null, null, null, null, null, null, null, null, List.of(), List.of());
+            new MigrationInfo(null, null, null, null, null, null, null, null, null, null, List.of(), List.of());
 
     /**
      * Microseconds of each step between the stop and the last word of the destination.

@@ -10,6 +10,9 @@ package io.migrationd.migrationd.session;
  * @param xbzrleCacheSize bytes of old pages kept for deltas, a power of two of at least one page
  * @param announceInitialMillis, announceMaxMillis, announceRounds, announceStepMillis accepted and shown; a daemon has
  *     no network cards to announce
+ * @param maxPostcopyBandwidth bytes per second of pages that nobody waits for, 0 is unlimited
+ * @param postcopyPolicy ours: when to go over to postcopy
+ * @param postcopyBudgetMillis ours: how long policy {@code auto} tries precopy
  */
 public record MigrationParameters(
         long maxBandwidth,
@@ -19,7 +22,10 @@ public record MigrationParameters(
         long announceInitialMillis,
         long announceMaxMillis,
         long announceRounds,
-        long announceStepMillis) {
+        long announceStepMillis,
+        long maxPostcopyBandwidth,
+        PostcopyPolicy postcopyPolicy,
+        long postcopyBudgetMillis) {
     /** The longest downtime limit that QEMU accepts. */
     public static final long MAX_DOWNTIME_LIMIT_MILLIS = 2_000_000;
 
@@ -28,7 +34,7 @@ public record MigrationParameters(
 
     /** QEMU's defaults. */
     public static final MigrationParameters DEFAULTS =
-            new MigrationParameters(128L << 20, 300, 0, 64L << 20, 50, 550, 5, 100);
+            new MigrationParameters(128L << 20, 300, 0, 64L << 20, 50, 550, 5, 100, 0, PostcopyPolicy.MANUAL, 60_000);
 
     /** Names the parameter, the value and what is allowed. */
     public MigrationParameters {
@@ -44,6 +50,8 @@ public record MigrationParameters(
         require("announce-max", announceMaxMillis, 0, 100_000);
         require("announce-rounds", announceRounds, 0, 1000);
         require("announce-step", announceStepMillis, 1, 10_000);
+        require("max-postcopy-bandwidth", maxPostcopyBandwidth, 0, Long.MAX_VALUE);
+        require("postcopy-budget", postcopyBudgetMillis, 0, 86_400_000);
     }
 
     private static void require(String name, long value, long lowest, long highest) {

@@ -36,6 +36,7 @@ class CommandsTest {
             new DowntimeSplit(1, 0, 2, 3, 4),
             new RamCounters(1, 2, 3, 4, 5, 6, 7, 8.5, 9, 10, 4096, 11, 12, 13),
             new XbzrleCounters(64, 1, 2, 3, Double.NaN, Double.POSITIVE_INFINITY, 4),
+            null,
             "a reason",
             List.of("blocked"),
             List.of("tcp:127.0.0.1:4444", "tcp:[::1]:4445", "unix:/run/x.sock"));

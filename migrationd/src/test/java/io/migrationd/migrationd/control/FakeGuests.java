@@ -93,6 +93,26 @@ final class FakeGuests implements GuestDirectory {
         }
 
         @Override
+        public void migrateResume(String uri) {
+            calls.add("migrate resume " + uri);
+        }
+
+        @Override
+        public void migrateStartPostcopy() {
+            calls.add("migrate-start-postcopy");
+        }
+
+        @Override
+        public void migratePause() {
+            calls.add("migrate-pause");
+        }
+
+        @Override
+        public void migrateRecover(String uri) {
+            calls.add("migrate-recover " + uri);
+        }
+
+        @Override
         public void migrateCancel() {
             calls.add("migrate_cancel");
         }

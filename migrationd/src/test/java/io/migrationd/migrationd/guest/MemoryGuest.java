@@ -1,5 +1,7 @@
 package io.migrationd.migrationd.guest;
 
+import io.migrationd.postcopy.IncomingBlock;
+import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.memory.DirtyLog;
 import io.migrationd.postcopy.memory.FdRamBlock;
 import io.migrationd.postcopy.memory.PageBitmap;
@@ -306,6 +308,16 @@ public final class MemoryGuest implements Guest, AutoCloseable {
     }
 
     @Override
+    public IncomingMemory reopenIncoming(String session) throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
+    public void completeIncoming() throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
     public IncomingGuest beginIncoming() {
         calls.add("begin incoming");
         return new Receiver();
@@ -389,6 +401,21 @@ public final class MemoryGuest implements Guest, AutoCloseable {
             runState = state.runState().equals("running") ? RunState.RUNNING : RunState.PAUSED;
             ended = true;
             calls.add("commit");
+        }
+
+        @Override
+        public void advisePostcopy() throws IOException {
+            throw new GuestException("postcopy is not built for this guest yet");
+        }
+
+        @Override
+        public IncomingMemory listen(String session, List<IncomingBlock> blocks) throws IOException {
+            throw new GuestException("postcopy is not built for this guest yet");
+        }
+
+        @Override
+        public void run(List<DeviceSection> sections, IncomingState state) throws IOException {
+            throw new GuestException("postcopy is not built for this guest yet");
         }
 
         @Override

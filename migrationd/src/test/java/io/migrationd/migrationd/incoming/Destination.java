@@ -8,6 +8,7 @@ import io.migrationd.migrationd.guest.RecordedEvents;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.Capability;
+import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -36,7 +37,16 @@ public final class Destination implements AutoCloseable {
             IncomingRequest.Acceptance acceptance)
             throws IOException {
         migration = IncomingMigration.listen(new IncomingRequest(
-                "t", guest, uri, links, capabilities, events, peerSilenceMillis, 1 << 20, acceptance));
+                "t",
+                guest,
+                uri,
+                links,
+                capabilities,
+                events,
+                peerSilenceMillis,
+                1 << 20,
+                RecoverySettings.DEFAULTS,
+                acceptance));
     }
 
     /** Where it listens. */

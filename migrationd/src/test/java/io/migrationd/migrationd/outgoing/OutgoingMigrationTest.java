@@ -12,6 +12,8 @@ import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.migrationd.session.PostcopyPolicy;
+import io.migrationd.migrationd.session.RecoverySettings;
 import io.migrationd.postcopy.os.ErrnoException;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -70,7 +72,16 @@ class OutgoingMigrationTest {
 
     private OutgoingMigration migration(MigrationUri uri, OutgoingRequest.Release release, Capability... capabilities) {
         return new OutgoingMigration(new OutgoingRequest(
-                "t", guest, uri, links, Set.of(capabilities), () -> parameters, events, REPLY_TIMEOUT_MILLIS, release));
+                "t",
+                guest,
+                uri,
+                links,
+                Set.of(capabilities),
+                () -> parameters,
+                events,
+                REPLY_TIMEOUT_MILLIS,
+                RecoverySettings.DEFAULTS,
+                release));
     }
 
     private void run(OutgoingMigration migration) throws InterruptedException {
@@ -87,7 +98,8 @@ class OutgoingMigrationTest {
     /** A migration that never converges by itself: the guest writes faster than the link may carry. */
     private void neverConverge() {
         guest.startWriting(PAGES);
-        parameters = new MigrationParameters(4 << 20, 0, 0, 64 << 10, 50, 550, 5, 100);
+        parameters =
+                new MigrationParameters(4 << 20, 0, 0, 64 << 10, 50, 550, 5, 100, 0, PostcopyPolicy.MANUAL, 60_000);
     }
 
     private void assertRunsHere(OutgoingMigration migration, String status) throws InterruptedException {
@@ -204,6 +216,7 @@ class OutgoingMigrationTest {
                     () -> parameters,
                     events,
                     REPLY_TIMEOUT_MILLIS,
+                    RecoverySettings.DEFAULTS,
                     () -> {}));
             migration.start();
             assertThat(migration.awaitEnd(200)).as("still connecting").isFalse();
@@ -527,7 +540,8 @@ class OutgoingMigrationTest {
 
     @Test
     void aLowerBandwidthHolds() throws InterruptedException {
-        parameters = new MigrationParameters(1 << 20, 2000, 1, 64 << 10, 50, 550, 5, 100);
+        parameters =
+                new MigrationParameters(1 << 20, 2000, 1, 64 << 10, 50, 550, 5, 100, 0, PostcopyPolicy.MANUAL, 60_000);
         OutgoingMigration migration = migration(Capability.RETURN_PATH);
         long start = System.nanoTime();
         run(migration);

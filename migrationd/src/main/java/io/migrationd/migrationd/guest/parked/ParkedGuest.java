@@ -5,6 +5,7 @@ import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.guest.GuestException;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.memory.DirtyLog;
 import io.migrationd.postcopy.memory.FdRamBlock;
 import io.migrationd.postcopy.memory.RamBlock;
@@ -170,6 +171,16 @@ public final class ParkedGuest implements Guest, AutoCloseable {
     @Override
     public synchronized List<DeviceSection> saveDevices() {
         return record.devices();
+    }
+
+    @Override
+    public IncomingMemory reopenIncoming(String session) throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
+    public void completeIncoming() throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
     }
 
     @Override

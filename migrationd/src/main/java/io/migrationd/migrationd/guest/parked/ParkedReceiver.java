@@ -4,6 +4,9 @@ import io.migrationd.migrationd.guest.DeviceFormat;
 import io.migrationd.migrationd.guest.DeviceSection;
 import io.migrationd.migrationd.guest.Guest.IncomingGuest;
 import io.migrationd.migrationd.guest.Guest.IncomingState;
+import io.migrationd.migrationd.guest.GuestException;
+import io.migrationd.postcopy.IncomingBlock;
+import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.memory.FdRamBlock;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.os.ErrnoException;
@@ -96,6 +99,21 @@ final class ParkedReceiver implements IncomingGuest {
                         sections),
                 blocks);
         ended = true;
+    }
+
+    @Override
+    public void advisePostcopy() throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
+    public IncomingMemory listen(String session, List<IncomingBlock> blocks) throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
+    public void run(List<DeviceSection> sections, IncomingState state) throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
     }
 
     @Override

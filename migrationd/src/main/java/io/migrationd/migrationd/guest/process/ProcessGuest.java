@@ -7,12 +7,14 @@ import io.migrationd.migrationd.guest.GuestException;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.guest.process.RunTransitions.Event;
+import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.memory.DirtyLog;
 import io.migrationd.postcopy.memory.HostFeature;
 import io.migrationd.postcopy.memory.HostFeatures;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.memory.UffdDirtyLog;
 import io.migrationd.postcopy.os.ErrnoException;
+import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -214,6 +216,16 @@ public final class ProcessGuest implements Guest, AutoCloseable {
         } finally {
             turn.unlock();
         }
+    }
+
+    @Override
+    public IncomingMemory reopenIncoming(String session) throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
+    public void completeIncoming() throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
     }
 
     @Override

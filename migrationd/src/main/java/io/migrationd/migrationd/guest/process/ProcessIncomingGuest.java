@@ -6,6 +6,8 @@ import io.migrationd.migrationd.guest.Guest.IncomingGuest;
 import io.migrationd.migrationd.guest.Guest.IncomingState;
 import io.migrationd.migrationd.guest.GuestException;
 import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.postcopy.IncomingBlock;
+import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.os.ErrnoException;
 import io.migrationd.protocol.wire.ProtocolException;
@@ -116,6 +118,21 @@ final class ProcessIncomingGuest implements IncomingGuest {
         if (!missing.isEmpty()) {
             throw new GuestException("guest %s has RAM that the stream does not: %s".formatted(guest.name(), missing));
         }
+    }
+
+    @Override
+    public void advisePostcopy() throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
+    public IncomingMemory listen(String session, List<IncomingBlock> blocks) throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
+    }
+
+    @Override
+    public void run(List<DeviceSection> sections, IncomingState state) throws IOException {
+        throw new GuestException("postcopy is not built for this guest yet");
     }
 
     @Override
