@@ -60,7 +60,9 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
                     directories.filter(Files::isDirectory).sorted().toList()) {
                 String name = String.valueOf(directory.getFileName());
                 try {
-                    guests.put(name, new ManagedGuest(ParkedGuest.open(name, directory, budget), services));
+                    ManagedGuest managed = new ManagedGuest(ParkedGuest.open(name, directory, budget), services);
+                    guests.put(name, managed);
+                    managed.goOnAfterRestart();
                 } catch (IOException | RuntimeException e) {
                     log.atError()
                             .addKeyValue("guest", name)
@@ -152,12 +154,14 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
             case ParkedGuest parked -> {
                 parked.delete();
                 services.ownership().forget(parked);
+                services.migrations().remove(parked.name());
             }
             case ProcessGuest process
             when process.runState() != RunState.SHUTDOWN ->
                 throw new CommandException(
                         "guest '%s' still has its process %d".formatted(process.name(), process.pid()));
             case ProcessGuest process -> {
+                services.migrations().remove(process.name());
                 forgotten.accept(process);
                 process.close();
             }
@@ -192,14 +196,17 @@ final class GuestCatalog implements GuestDirectory, GuestRegistry, AutoCloseable
         ManagedGuest known = guests.get(guest.name());
         if (known != null && known.guest() == guest) {
             log.atInfo().addKeyValue("guest", guest.name()).log("guest is back");
+            known.goOnAfterRestart();
             return;
         }
         if (known != null) {
             known.close();
             removed.accept(guest.name());
         }
-        guests.put(guest.name(), new ManagedGuest(guest, services));
+        ManagedGuest managed = new ManagedGuest(guest, services);
+        guests.put(guest.name(), managed);
         added.accept(guest.name());
+        managed.goOnAfterRestart();
     }
 
     @Override

@@ -10,6 +10,7 @@ import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.guest.process.ProcessGuest;
 import io.migrationd.migrationd.incoming.IncomingMigration;
 import io.migrationd.migrationd.incoming.IncomingRequest;
+import io.migrationd.migrationd.journal.MigrationRecord;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.metrics.Meters.Role;
 import io.migrationd.migrationd.outgoing.OutgoingMigration;
@@ -25,16 +26,21 @@ import java.net.UnknownHostException;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One guest of this host with the migration that is under way or was last: what the control sockets talk to. At most
  * one engine works on a guest at a time. Thread-safe.
  */
 final class ManagedGuest implements GuestOperations, AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(ManagedGuest.class);
     private static final AtomicLong SESSIONS = new AtomicLong();
     private static final long CLEAN_UP_MILLIS = 2_000;
 
@@ -116,18 +122,89 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
             throw new CommandException("Capability 'switchover-ack' requires capability 'return-path'");
         }
         incoming = null;
-        outgoing = new OutgoingMigration(new OutgoingRequest(
+        outgoing = new OutgoingMigration(outgoingRequest(target, capabilities));
+        outgoing.start();
+    }
+
+    private OutgoingRequest outgoingRequest(MigrationUri target, Set<Capability> with) {
+        return new OutgoingRequest(
                 Long.toString(SESSIONS.incrementAndGet()),
                 guest,
                 target,
                 services.links(),
-                capabilities,
+                with,
                 () -> parameters,
                 new MeteredEvents(services.events(), services.meters(), Role.SOURCE, this::outgoingInfo),
                 services.replyTimeoutMillis(),
                 services.recovery(),
-                () -> services.ownership().release(guest, target)));
-        outgoing.start();
+                new HandOver(guest, services, target, with));
+    }
+
+    private IncomingRequest incomingRequest(MigrationUri source, Set<Capability> with) {
+        return new IncomingRequest(
+                Long.toString(SESSIONS.incrementAndGet()),
+                guest,
+                source,
+                services.links(),
+                with,
+                new MeteredEvents(services.events(), services.meters(), Role.DESTINATION, this::incomingInfo),
+                services.peerSilenceMillis(),
+                services.deviceStateBytes(),
+                services.recovery(),
+                new TakeOver(guest, services, with));
+    }
+
+    /**
+     * Goes on with what a daemon before this one has left: called when the guest is there again. Does nothing if there
+     * is nothing, or if it is under way already.
+     */
+    synchronized void goOnAfterRestart() {
+        Optional<MigrationRecord> found = services.migrations().find(guest.name());
+        if (found.isEmpty() || outgoing != null || incoming != null) {
+            return;
+        }
+        MigrationRecord left = found.get();
+        String uuid = guest.uuid().map(UUID::toString).orElse(null);
+        if (!Objects.equals(left.uuid(), uuid)) {
+            log.atWarn()
+                    .addKeyValue("guest", guest.name())
+                    .addKeyValue("recorded", left.uuid())
+                    .addKeyValue("uuid", uuid)
+                    .log("a migration record is of another guest of that name; left alone");
+            return;
+        }
+        try {
+            goOn(left);
+        } catch (IOException | IllegalArgumentException e) {
+            log.atError()
+                    .addKeyValue("guest", guest.name())
+                    .setCause(e)
+                    .log("the migration of an earlier daemon was not taken over");
+        }
+    }
+
+    private void goOn(MigrationRecord left) throws IOException {
+        Set<Capability> with = EnumSet.noneOf(Capability.class);
+        left.capabilities().forEach(name -> Capability.named(name).ifPresent(with::add));
+        capabilities.addAll(with);
+        MigrationUri uri = MigrationUri.parse(left.uri());
+        boolean waits = guest.runState() == RunState.INMIGRATE;
+        if (left.role().equals(MigrationRecord.SOURCE)) {
+            if (guest instanceof ProcessGuest process) {
+                process.stoppedByMigration();
+            }
+            outgoing = OutgoingMigration.reopen(outgoingRequest(uri, with));
+        } else if (!left.phase().equals(MigrationRecord.UNDER_WAY)) {
+            incoming = IncomingMigration.answering(
+                    incomingRequest(uri, with), left.phase().equals(MigrationRecord.COMPLETE));
+        } else if (waits && !guest.holdsIncoming()) {
+            // Its daemon died between the package and RUN: nobody has run it, and nobody will.
+            IncomingRequest request = incomingRequest(uri, with);
+            request.acceptance().postcopyEnded(false);
+            incoming = IncomingMigration.answering(request, false);
+        } else {
+            incoming = IncomingMigration.reopen(incomingRequest(uri, with));
+        }
     }
 
     @Override
@@ -139,19 +216,14 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
             throw new CommandException("guest '%s' does not wait for an incoming migration: it is %s"
                     .formatted(guest.name(), guest.runState().qmpName()));
         }
+        if (incoming != null) {
+            // It may still answer the source of the last migration.
+            incoming.close();
+        }
         outgoing = null;
         try {
-            incoming = IncomingMigration.listen(new IncomingRequest(
-                    Long.toString(SESSIONS.incrementAndGet()),
-                    guest,
-                    source,
-                    services.links(),
-                    capabilities,
-                    new MeteredEvents(services.events(), services.meters(), Role.DESTINATION, this::incomingInfo),
-                    services.peerSilenceMillis(),
-                    services.deviceStateBytes(),
-                    services.recovery(),
-                    () -> services.ownership().forget(guest)));
+            services.migrations().remove(guest.name());
+            incoming = IncomingMigration.listen(incomingRequest(source, capabilities));
         } catch (IOException e) {
             throw new CommandException(Failures.describe(e), e);
         }
@@ -212,22 +284,53 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
 
     @Override
     public synchronized void migrateResume(String uri) throws CommandException {
-        throw new CommandException("no paused postcopy migration");
+        MigrationUri target = parse(uri);
+        if (outgoing == null) {
+            throw new CommandException("Cannot resume if there is no paused migration");
+        }
+        refuse(outgoing.resume(target));
+        try {
+            new HandOver(guest, services, target, capabilities).moved();
+        } catch (IOException e) {
+            throw new CommandException(Failures.describe(e), e);
+        }
     }
 
     @Override
     public synchronized void migrateStartPostcopy() throws CommandException {
-        throw new CommandException("no migration that could go over to postcopy");
+        if (outgoing == null) {
+            throw new CommandException("Postcopy must be started after migration has been started");
+        }
+        refuse(outgoing.startPostcopy());
     }
 
     @Override
     public synchronized void migratePause() throws CommandException {
-        throw new CommandException("no postcopy migration");
+        if (outgoing != null) {
+            refuse(outgoing.pause());
+        } else if (incoming == null || !incoming.pause()) {
+            throw new CommandException("migrate-pause is currently only supported during postcopy-active state");
+        }
     }
 
     @Override
     public synchronized void migrateRecover(String uri) throws CommandException {
-        throw new CommandException("no paused postcopy migration");
+        MigrationUri source = parse(uri);
+        refuseBeyondLoopback(source);
+        if (incoming == null) {
+            throw new CommandException("Migrate recover can only be run when postcopy is paused.");
+        }
+        try {
+            incoming.recover(source);
+        } catch (IOException e) {
+            throw new CommandException(Failures.describe(e), e);
+        }
+    }
+
+    private static void refuse(Optional<String> reason) throws CommandException {
+        if (reason.isPresent()) {
+            throw new CommandException(reason.get());
+        }
     }
 
     @Override

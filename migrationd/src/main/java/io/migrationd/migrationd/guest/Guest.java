@@ -59,6 +59,14 @@ public interface Guest {
     List<DeviceSection> saveDevices() throws GuestException;
 
     /**
+     * Whether memory of an incoming postcopy that is not complete is here although no process runs it: parked guests
+     * only. A process guest whose guest runs says so by its run state.
+     */
+    default boolean holdsIncoming() {
+        return false;
+    }
+
+    /**
      * After a restart of the daemon in postcopy: the RAM of a guest that runs here already, with what is present in it
      * as what was received. Faults that were read by the dead daemon are raised again by the first {@code start}.
      */

@@ -1,21 +1,29 @@
 package io.migrationd.migrationd.incoming;
 
+import io.migrationd.migrationd.guest.DeviceSection;
 import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.guest.Guest.IncomingGuest;
+import io.migrationd.migrationd.guest.Guest.IncomingState;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.incoming.IncomingStatus.Event;
+import io.migrationd.migrationd.incoming.PostcopyReception.Sections;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationChannel;
 import io.migrationd.migrationd.link.MigrationUri;
+import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.Failures;
 import io.migrationd.migrationd.session.MigrationInfo;
+import io.migrationd.migrationd.session.ShutStatus;
+import io.migrationd.postcopy.IncomingBlock;
+import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.protocol.vmstate.OpaqueSectionReader;
 import io.migrationd.protocol.wire.StreamReader;
 import io.migrationd.returnpath.ReturnPathSender;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -33,8 +41,11 @@ public final class IncomingMigration implements AutoCloseable {
     private final IncomingRequest request;
     private final Guest guest;
     private final ReentrantLock lock = new ReentrantLock();
-    private final Links.Listener listener;
     // Guarded by lock.
+    private Links.@Nullable Listener listener;
+    /** Where it listens or listened last, with the real port. */
+    private MigrationUri uri;
+
     private IncomingStatus status = IncomingStatus.SETUP;
     private @Nullable Throwable failure;
     private @Nullable MigrationChannel channel;
@@ -42,16 +53,27 @@ public final class IncomingMigration implements AutoCloseable {
     private long connectedNanos;
     private long endedNanos;
     private boolean committing;
+    /** A preempt channel that came before LISTEN. */
+    private @Nullable MigrationChannel earlyUrgent;
+
+    private @Nullable EndAnswers answers;
+    private volatile @Nullable PostcopyReception reception;
 
     private volatile @Nullable StreamLoader loader;
 
-    private IncomingMigration(IncomingRequest request) throws IOException {
+    private IncomingMigration(IncomingRequest request) {
         this.request = request;
         this.guest = request.guest();
+        this.uri = request.uri();
+    }
+
+    private void openListener(MigrationUri at) throws IOException {
         // A connection that comes at once waits in accepted() until the listener is known.
         lock.lock();
         try {
-            this.listener = request.links().listen(request.uri(), this::accepted);
+            Links.Listener opened = request.links().listen(at, this::accepted);
+            listener = opened;
+            uri = opened.uri();
         } finally {
             lock.unlock();
         }
@@ -60,18 +82,63 @@ public final class IncomingMigration implements AutoCloseable {
     /** Starts to listen. The event {@code MIGRATION setup} is announced. */
     public static IncomingMigration listen(IncomingRequest request) throws IOException {
         IncomingMigration migration = new IncomingMigration(request);
+        migration.openListener(request.uri());
         migration.announce(IncomingStatus.SETUP);
         log.atInfo()
                 .addKeyValue("session", request.id())
                 .addKeyValue("guest", request.guest().name())
-                .addKeyValue("uri", migration.listener.uri())
+                .addKeyValue("uri", migration.uri())
                 .log("listening for a migration");
+        return migration;
+    }
+
+    /**
+     * Goes on with a postcopy whose daemon has died: the guest runs here, and its source is awaited. An address that is
+     * taken is no failure: migrate-recover names another.
+     */
+    public static IncomingMigration reopen(IncomingRequest request) throws IOException {
+        IncomingMigration migration = new IncomingMigration(request);
+        IncomingMemory memory = request.guest().reopenIncoming(request.id());
+        Sections sections =
+                new Sections(null, Optional.empty(), request.guest().targetPageSizeBytes());
+        migration.connectedNanos = System.nanoTime();
+        migration.status = IncomingStatus.POSTCOPY_PAUSED;
+        PostcopyReception paused =
+                new PostcopyReception(request, memory, new ReturnPathSender(), sections, migration.new StatusKeeper());
+        paused.startPaused();
+        migration.reception = paused;
+        migration.announce(IncomingStatus.POSTCOPY_PAUSED);
+        log.atInfo()
+                .addKeyValue("session", request.id())
+                .addKeyValue("guest", request.guest().name())
+                .addKeyValue("uri", request.uri())
+                .log("postcopy taken over from a dead daemon");
+        try {
+            migration.openListener(request.uri());
+        } catch (IOException e) {
+            migration.failure = e;
+            log.atError().addKeyValue("guest", request.guest().name()).setCause(e).log("migrate-recover is needed");
+        }
+        return migration;
+    }
+
+    /** Only answers a source that has not heard how its migration ended. */
+    public static IncomingMigration answering(IncomingRequest request, boolean complete) throws IOException {
+        IncomingMigration migration = new IncomingMigration(request);
+        migration.status = complete ? IncomingStatus.COMPLETED : IncomingStatus.FAILED;
+        migration.answerFromNowOn(complete ? ShutStatus.COMPLETE : ShutStatus.NEVER_RAN);
+        migration.openListener(request.uri());
         return migration;
     }
 
     /** Where it listens, with the real port. */
     public MigrationUri uri() {
-        return listener.uri();
+        lock.lock();
+        try {
+            return uri;
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Where it stands. */
@@ -92,18 +159,60 @@ public final class IncomingMigration implements AutoCloseable {
                 return true;
             }
             StreamLoader reading = loader;
-            if (committing || (reading != null && reading.hasPromised())) {
+            if (status.isPostcopy() || committing || (reading != null && reading.hasPromised())) {
                 return false;
             }
             transition(Event.CANCEL);
             if (channel != null) {
                 channel.abort(new IOException("the incoming migration was cancelled"));
             }
+            if (reading != null && reading.isPostcopyRecorded()) {
+                // The source may have given the guest away already, and will ask.
+                return true;
+            }
         } finally {
             lock.unlock();
         }
-        listener.close();
+        closeListener();
         return true;
+    }
+
+    /** migrate-pause: breaks the connection of a postcopy. False if it has none now. */
+    public boolean pause() {
+        PostcopyReception receiving = reception;
+        return receiving != null && receiving.pauseByHand();
+    }
+
+    /** migrate-recover: awaits the source at another address, or again at the same. */
+    public void recover(MigrationUri at) throws IOException {
+        PostcopyReception receiving = reception;
+        if (receiving == null || status() != IncomingStatus.POSTCOPY_PAUSED) {
+            throw new IOException("the status is '%s', only a paused postcopy can be recovered"
+                    .formatted(status().qmpName()));
+        }
+        closeListener();
+        openListener(at);
+        receiving.release();
+        request.acceptance().moved(uri());
+        log.atInfo()
+                .addKeyValue("session", request.id())
+                .addKeyValue("guest", guest.name())
+                .addKeyValue("uri", uri())
+                .log("the source is awaited");
+    }
+
+    private void closeListener() {
+        Links.Listener open;
+        lock.lock();
+        try {
+            open = listener;
+            listener = null;
+        } finally {
+            lock.unlock();
+        }
+        if (open != null) {
+            open.close();
+        }
     }
 
     /** One look at it, from any thread. */
@@ -121,10 +230,12 @@ public final class IncomingMigration implements AutoCloseable {
                     null,
                     counters(),
                     null,
-                    null,
+                    reception == null ? null : reception.info(),
                     failure == null ? null : Failures.describe(failure),
                     List.of(),
-                    status == IncomingStatus.SETUP ? List.of(listener.uri().toString()) : List.of());
+                    listener != null && (status == IncomingStatus.SETUP || status.isPostcopy())
+                            ? List.of(uri.toString())
+                            : List.of());
         } finally {
             lock.unlock();
         }
@@ -134,7 +245,9 @@ public final class IncomingMigration implements AutoCloseable {
     public boolean isBusy() {
         lock.lock();
         try {
-            return !status.isTerminal() || (thread != null && thread.isAlive());
+            return !status.isTerminal()
+                    || (thread != null && thread.isAlive())
+                    || (reception != null && !answering() && reception.isAlive());
         } finally {
             lock.unlock();
         }
@@ -153,12 +266,37 @@ public final class IncomingMigration implements AutoCloseable {
             return status().isTerminal();
         }
         running.join(timeoutMillis);
-        return !running.isAlive();
+        if (running.isAlive()) {
+            return false;
+        }
+        PostcopyReception receiving = reception;
+        return receiving == null || receiving.awaitEnd(timeoutMillis);
     }
 
     @Override
     public void close() {
-        listener.close();
+        closeListener();
+        PostcopyReception receiving = reception;
+        if (receiving != null) {
+            receiving.close();
+        }
+        EndAnswers answering;
+        lock.lock();
+        try {
+            answering = answers;
+        } finally {
+            lock.unlock();
+        }
+        if (answering != null) {
+            answering.close();
+        }
+        if (status().isPostcopy()) {
+            log.atInfo()
+                    .addKeyValue("session", request.id())
+                    .addKeyValue("guest", guest.name())
+                    .log("postcopy goes on when the daemon is back");
+            return;
+        }
         if (!cancel()) {
             log.atWarn().addKeyValue("session", request.id()).log("waiting for the guest's start to finish");
         }
@@ -171,56 +309,226 @@ public final class IncomingMigration implements AutoCloseable {
         }
     }
 
-    /** Event loop: must not block. Only the first connection is the source; others are turned away. */
+    /** Event loop: must not block. The first connection is the source. */
     private void accepted(MigrationChannel opened) {
         lock.lock();
         try {
-            if (status != IncomingStatus.SETUP || channel != null) {
+            PostcopyReception receiving = reception;
+            if (answers != null) {
+                answers.answer(opened);
+            } else if (receiving != null) {
+                receiving.accepted(opened);
+            } else if (status == IncomingStatus.SETUP && channel == null) {
+                begin(opened);
+            } else if (status == IncomingStatus.ACTIVE
+                    && has(Capability.POSTCOPY_PREEMPT)
+                    && earlyUrgent == null) {
+                earlyUrgent = opened;
+            } else {
                 log.atWarn()
                         .addKeyValue("session", request.id())
                         .addKeyValue("peer", opened.peer())
                         .log("extra connection refused");
                 opened.abort(new IOException("a migration is under way on another connection"));
-                return;
             }
-            channel = opened;
-            connectedNanos = System.nanoTime();
-            Thread reader = Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(opened));
-            thread = reader;
-            transition(Event.CONNECT);
-            opened.failIfSilent(request.peerSilenceMillis());
-            reader.start();
         } finally {
             lock.unlock();
         }
     }
 
+    private void begin(MigrationChannel opened) {
+        channel = opened;
+        connectedNanos = System.nanoTime();
+        Thread reader = Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(opened));
+        thread = reader;
+        transition(Event.CONNECT);
+        opened.failIfSilent(request.peerSilenceMillis());
+        reader.start();
+    }
+
+    private boolean has(Capability capability) {
+        return request.capabilities().contains(capability);
+    }
+
     private void run(MigrationChannel link) {
         ReturnPathSender returnPath = new ReturnPathSender();
+        Connection connection = Connection.of(link);
         IncomingGuest incoming = null;
         StreamLoader reading = null;
         try {
-            listener.close();
+            if (!has(Capability.POSTCOPY_RAM)) {
+                closeListener();
+            }
             incoming = guest.beginIncoming();
+            PackageHooks hooks = new PackageHooks(incoming, connection, returnPath);
             reading = new StreamLoader(
                     guest,
                     incoming,
                     request.capabilities(),
                     returnPath,
-                    bytes -> link.writeSmall(copy(bytes)),
-                    new OpaqueSectionReader(request.deviceStateBytes(), request.deviceStateBytes(), true));
+                    connection::reply,
+                    new OpaqueSectionReader(request.deviceStateBytes(), request.deviceStateBytes(), true),
+                    hooks);
+            hooks.reading = reading;
             loader = reading;
-            StreamLoader.Loaded loaded = reading.load(new StreamReader(link.input()));
-            commit(incoming, loaded);
-            succeed(returnPath, reading);
+            Optional<StreamLoader.Loaded> loaded = reading.load(connection.in());
+            if (loaded.isPresent()) {
+                commit(incoming, loaded.get());
+                succeed(returnPath, reading);
+                closeListener();
+            }
         } catch (IOException | RuntimeException | Error e) {
             fail(e, incoming, returnPath, reading);
         } finally {
             if (reading != null) {
                 reading.close();
             }
-            link.close();
-            Links.releaseInput(link);
+            if (reception == null) {
+                closeEarlyUrgent();
+                connection.close();
+            }
+        }
+    }
+
+    private void closeEarlyUrgent() {
+        lock.lock();
+        try {
+            if (earlyUrgent != null) {
+                earlyUrgent.abort(new IOException("the migration has ended without postcopy"));
+                Links.releaseInput(earlyUrgent);
+                earlyUrgent = null;
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** What the package asks for; the loading thread calls. */
+    private final class PackageHooks implements StreamLoader.PostcopyHooks {
+        private final IncomingGuest incoming;
+        private final Connection connection;
+        private final ReturnPathSender returnPath;
+        private @Nullable StreamLoader reading;
+        private boolean recorded;
+
+        PackageHooks(IncomingGuest incoming, Connection connection, ReturnPathSender returnPath) {
+            this.incoming = incoming;
+            this.connection = connection;
+            this.returnPath = returnPath;
+        }
+
+        @Override
+        public void discarded() throws IOException {
+            if (!recorded) {
+                request.acceptance().writeForPostcopy(uri());
+                recorded = true;
+            }
+        }
+
+        @Override
+        public void listen(StreamReader main, List<IncomingBlock> blocks) throws IOException {
+            StreamLoader loading = Objects.requireNonNull(reading);
+            IncomingMemory memory = incoming.listen(request.id(), blocks);
+            Sections sections = new Sections(loading.sections(), loading.hasFooters(), guest.targetPageSizeBytes());
+            PostcopyReception receiving =
+                    new PostcopyReception(request, memory, returnPath, sections, new StatusKeeper());
+            receiving.start(connection);
+            lock.lock();
+            try {
+                reception = receiving;
+                if (earlyUrgent != null) {
+                    receiving.accepted(earlyUrgent);
+                    earlyUrgent = null;
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+
+        @Override
+        public void run(List<DeviceSection> devices, IncomingState state) throws IOException {
+            lock.lock();
+            try {
+                if (status.isTerminal()) {
+                    throw new IOException("the incoming migration was cancelled");
+                }
+                committing = true;
+            } finally {
+                lock.unlock();
+            }
+            request.acceptance().write();
+            try {
+                incoming.run(devices, state);
+            } catch (IOException e) {
+                if (!incoming.mayRun()) {
+                    throw e;
+                }
+                log.atError()
+                        .addKeyValue("guest", guest.name())
+                        .setCause(e)
+                        .log("the guest may run here: its pages are served");
+            }
+            transition(Event.RUN);
+            if (guest.runState() == RunState.RUNNING) {
+                request.events().event(guest.name(), "RESUME", Map.of());
+            }
+            Objects.requireNonNull(reception).ran(true);
+        }
+    }
+
+    /** Moves the status for the listen thread. */
+    private final class StatusKeeper implements PostcopyReception.Owner {
+        @Override
+        public void moved(Event event, @Nullable Throwable cause) {
+            lock.lock();
+            try {
+                if (status.isTerminal()) {
+                    return;
+                }
+                failure = cause;
+                if (event == Event.FAIL) {
+                    endedNanos = System.nanoTime();
+                }
+                transition(event);
+            } finally {
+                lock.unlock();
+            }
+        }
+
+        @Override
+        public void complete() throws IOException {
+            request.acceptance().postcopyEnded(true);
+            end(Event.COMPLETE, null);
+            answerFromNowOn(ShutStatus.COMPLETE);
+        }
+
+        @Override
+        public void sourceKnows() {
+            told();
+        }
+    }
+
+    private boolean answering() {
+        return answers != null;
+    }
+
+    /** Whoever connects from now on hears how it ended, for a bounded time. */
+    private void answerFromNowOn(int shutStatus) {
+        lock.lock();
+        try {
+            answers = new EndAnswers(request.id(), shutStatus, this::told);
+        } finally {
+            lock.unlock();
+        }
+        request.links().later(request.recovery().answerMillis(), this::closeListener);
+    }
+
+    private void told() {
+        closeListener();
+        try {
+            request.acceptance().sourceKnows();
+        } catch (IOException e) {
+            log.atWarn().addKeyValue("guest", guest.name()).setCause(e).log("record of the migration not removed");
         }
     }
 
@@ -254,6 +562,10 @@ public final class IncomingMigration implements AutoCloseable {
             ReturnPathSender returnPath,
             @Nullable StreamLoader reading) {
         boolean mayRunHere = incoming != null && incoming.mayRun();
+        PostcopyReception receiving = reception;
+        if (receiving != null) {
+            receiving.stopServing();
+        }
         try {
             if (incoming != null && !mayRunHere) {
                 incoming.abort();
@@ -263,10 +575,32 @@ public final class IncomingMigration implements AutoCloseable {
         } finally {
             conclude(cause, mayRunHere);
         }
+        if (reading != null && reading.isPostcopyRecorded()) {
+            neverRan(returnPath);
+            if (receiving != null) {
+                receiving.ran(false);
+                receiving.close();
+            }
+            return;
+        }
+        closeListener();
         // A source that hears SHUT(1) may believe that its copy is the only one: in doubt it must not hear it.
         if (reading != null && reading.isReturnPathOpen() && !mayRunHere) {
             shut(returnPath, 1);
         }
+    }
+
+    /** Durable before it is said: the source takes the guest back on this word. */
+    private void neverRan(ReturnPathSender returnPath) {
+        try {
+            request.acceptance().postcopyEnded(false);
+        } catch (IOException e) {
+            log.atError().addKeyValue("guest", guest.name()).setCause(e).log("the source is not told that it never ran");
+            closeListener();
+            return;
+        }
+        answerFromNowOn(ShutStatus.NEVER_RAN);
+        shut(returnPath, ShutStatus.NEVER_RAN);
     }
 
     private void conclude(Throwable cause, boolean mayRunHere) {
@@ -340,14 +674,17 @@ public final class IncomingMigration implements AutoCloseable {
         if (reading == null || link == null) {
             return null;
         }
+        PostcopyReception receiving = reception;
+        long zero = receiving == null ? 0 : receiving.zeroPages();
+        long normal = receiving == null ? 0 : receiving.normalPages();
         return reading.ram()
                 .map(ram -> new MigrationInfo.RamCounters(
                         link.bytesReceived(),
                         0,
                         ram.totalBytes(),
-                        ram.zeroPages(),
-                        ram.normalPages(),
-                        ram.normalPages() * guest.targetPageSizeBytes(),
+                        ram.zeroPages() + zero,
+                        ram.normalPages() + normal,
+                        (ram.normalPages() + normal) * guest.targetPageSizeBytes(),
                         0,
                         0,
                         0,
@@ -357,11 +694,5 @@ public final class IncomingMigration implements AutoCloseable {
                         0,
                         0))
                 .orElse(null);
-    }
-
-    private static byte[] copy(ByteBuffer bytes) {
-        byte[] copy = new byte[bytes.remaining()];
-        bytes.get(copy);
-        return copy;
     }
 }

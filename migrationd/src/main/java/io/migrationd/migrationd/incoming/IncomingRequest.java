@@ -39,10 +39,17 @@ public record IncomingRequest(
         /** Returns when the record is on stable storage. */
         void write() throws IOException;
 
-        /** As {@link #write}, before a guest runs whose RAM is not complete: a restarted daemon must go on with it. */
-        default void writeForPostcopy() throws IOException {
-            write();
-        }
+        /**
+         * Postcopy may begin: from now on a restarted daemon must know of it, and answer at {@code listening}. The guest
+         * does not run here yet; {@link #write} follows before it does.
+         */
+        default void writeForPostcopy(MigrationUri listening) throws IOException {}
+
+        /** The source is awaited at another address. */
+        default void moved(MigrationUri listening) throws IOException {}
+
+        /** The source has heard how it ended: nobody will ask again. */
+        default void sourceKnows() throws IOException {}
 
         /** Postcopy is over: the guest is complete here, or will never run here. */
         default void postcopyEnded(boolean complete) throws IOException {}

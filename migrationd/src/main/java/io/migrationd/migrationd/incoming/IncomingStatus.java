@@ -11,6 +11,12 @@ public enum IncomingStatus {
     SETUP("setup"),
     /** A source is connected. */
     ACTIVE("active"),
+    /** The guest runs here and its RAM is on the way. */
+    POSTCOPY_ACTIVE("postcopy-active"),
+    /** The guest runs here until it needs a page; the connection is gone and another is awaited. */
+    POSTCOPY_PAUSED("postcopy-paused"),
+    /** The source is back and asks what is here. */
+    POSTCOPY_RECOVER("postcopy-recover"),
     /** The guest is here. */
     COMPLETED("completed"),
     /** It did not work; nothing of it is left here. */
@@ -21,6 +27,10 @@ public enum IncomingStatus {
     /** What happens to it. */
     public enum Event {
         CONNECT,
+        RUN,
+        PAUSE,
+        RECOVER,
+        RESUME,
         COMPLETE,
         FAIL,
         CANCEL
@@ -36,7 +46,16 @@ public enum IncomingStatus {
             new Transition(SETUP, Event.CANCEL, CANCELLED),
             new Transition(ACTIVE, Event.COMPLETE, COMPLETED),
             new Transition(ACTIVE, Event.FAIL, FAILED),
-            new Transition(ACTIVE, Event.CANCEL, CANCELLED));
+            new Transition(ACTIVE, Event.CANCEL, CANCELLED),
+            new Transition(ACTIVE, Event.RUN, POSTCOPY_ACTIVE),
+            new Transition(POSTCOPY_ACTIVE, Event.PAUSE, POSTCOPY_PAUSED),
+            new Transition(POSTCOPY_ACTIVE, Event.COMPLETE, COMPLETED),
+            new Transition(POSTCOPY_ACTIVE, Event.FAIL, FAILED),
+            new Transition(POSTCOPY_PAUSED, Event.RECOVER, POSTCOPY_RECOVER),
+            new Transition(POSTCOPY_PAUSED, Event.FAIL, FAILED),
+            new Transition(POSTCOPY_RECOVER, Event.RESUME, POSTCOPY_ACTIVE),
+            new Transition(POSTCOPY_RECOVER, Event.PAUSE, POSTCOPY_PAUSED),
+            new Transition(POSTCOPY_RECOVER, Event.FAIL, FAILED));
 
     private final String qmpName;
 
@@ -47,6 +66,11 @@ public enum IncomingStatus {
     /** The name in query-migrate and in events. */
     public String qmpName() {
         return qmpName;
+    }
+
+    /** Whether the guest runs here, or may, and waits for RAM. */
+    public boolean isPostcopy() {
+        return this == POSTCOPY_ACTIVE || this == POSTCOPY_PAUSED || this == POSTCOPY_RECOVER;
     }
 
     /** Whether nothing follows. */

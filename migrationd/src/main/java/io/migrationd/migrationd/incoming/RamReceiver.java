@@ -2,22 +2,26 @@ package io.migrationd.migrationd.incoming;
 
 import io.migrationd.migrationd.guest.Guest.IncomingGuest;
 import io.migrationd.migrationd.state.LoadingHandler;
+import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.memory.PageBitmap;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.protocol.ram.BlockListEntry;
 import io.migrationd.protocol.ram.RamRecordHandler;
 import io.migrationd.protocol.ram.RamSectionDecoder;
 import io.migrationd.protocol.ram.XbzrleDelta;
+import io.migrationd.protocol.stream.Command;
 import io.migrationd.protocol.wire.ProtocolException;
 import io.migrationd.protocol.wire.StreamReader;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Stores the pages of the {@code ram} section. Runs of pages go from the receive buffer into the block by one vectored
@@ -27,9 +31,12 @@ final class RamReceiver implements LoadingHandler, RamRecordHandler<RamReceiver.
     private final IncomingGuest guest;
     private final int pageSizeBytes;
     private final RamSectionDecoder<Block> decoder;
-    private final Map<String, Block> blocks = new HashMap<>();
+    /** In the order of the block list. */
+    private final Map<String, Block> blocks = new LinkedHashMap<>();
+
     private final Arena arena = Arena.ofConfined();
     private final MemorySegment page;
+    private boolean advised;
 
     /** Read by any thread, written by the loading one per batch. */
     private final AtomicLong normalPages = new AtomicLong();
@@ -42,10 +49,19 @@ final class RamReceiver implements LoadingHandler, RamRecordHandler<RamReceiver.
         final RamBlock ram;
         /** Pages that hold something: all others are holes and zero. */
         final PageBitmap present;
+        /** What was received, holes too: only when postcopy may follow. */
+        final @Nullable IncomingBlock incoming;
 
-        Block(RamBlock ram, int pageSizeBytes) {
+        Block(RamBlock ram, int pageSizeBytes, boolean postcopyMayFollow) {
             this.ram = ram;
             this.present = new PageBitmap(ram.lengthBytes() / pageSizeBytes);
+            this.incoming = postcopyMayFollow ? new IncomingBlock(ram, pageSizeBytes) : null;
+        }
+
+        void received(long from, long to) {
+            if (incoming != null) {
+                incoming.received().set(from, to);
+            }
         }
     }
 
@@ -54,6 +70,45 @@ final class RamReceiver implements LoadingHandler, RamRecordHandler<RamReceiver.
         this.pageSizeBytes = pageSizeBytes;
         this.decoder = new RamSectionDecoder<>(pageSizeBytes, xbzrleAllowed, this);
         this.page = arena.allocate(pageSizeBytes, Long.BYTES);
+    }
+
+    /** ADVISE has come, before the block list: what is received is remembered from now on. */
+    void advise(long pageSizeSummary, long offset) throws ProtocolException {
+        if (hasBlocks()) {
+            throw new ProtocolException(
+                    "command.postcopy-advise", offset, "ADVISE before the ram section", "it behind the block list");
+        }
+        decoder.advise(pageSizeSummary);
+        advised = true;
+    }
+
+    /** Forgets ranges that the guest has written since they came, and empties them. */
+    void discard(String name, List<Command.Range> ranges, long offset) throws IOException {
+        Block block = block(name, offset);
+        int hostPage = Math.max(block.ram.pageSizeBytes(), pageSizeBytes);
+        for (Command.Range range : ranges) {
+            long end = range.start() + range.length();
+            if (range.start() % hostPage != 0 || range.length() % hostPage != 0 || end > block.ram.lengthBytes()) {
+                throw new ProtocolException(
+                        "command.postcopy-ram-discard.range",
+                        offset,
+                        "host pages of %d bytes within the %d bytes of '%s'"
+                                .formatted(hostPage, block.ram.lengthBytes(), name),
+                        "0x%x to 0x%x".formatted(range.start(), end));
+            }
+            block.ram.punchHole(range.start(), range.length());
+            block.present.clear(range.start() / pageSizeBytes, end / pageSizeBytes);
+            if (block.incoming != null) {
+                block.incoming.received().clear(range.start() / pageSizeBytes, end / pageSizeBytes);
+            }
+        }
+    }
+
+    /** The blocks and what is received of them, for postcopy. Only after {@link #advise}. */
+    List<IncomingBlock> incomingBlocks() {
+        return blocks.values().stream()
+                .map(block -> Objects.requireNonNull(block.incoming, "advised"))
+                .toList();
     }
 
     @Override
@@ -95,7 +150,7 @@ final class RamReceiver implements LoadingHandler, RamRecordHandler<RamReceiver.
             if (known == null) {
                 RamBlock ram = guest.block(
                         entry.name(), entry.lengthBytes(), Math.toIntExact(entry.pageSizeBytes()), entry.offset());
-                blocks.put(entry.name(), new Block(ram, pageSizeBytes));
+                blocks.put(entry.name(), new Block(ram, pageSizeBytes, advised));
                 totalBytes.addAndGet(entry.lengthBytes());
             } else if (known.ram.lengthBytes() != entry.lengthBytes()) {
                 throw new ProtocolException(
@@ -130,6 +185,7 @@ final class RamReceiver implements LoadingHandler, RamRecordHandler<RamReceiver.
         if (block.present.clear(address / pageSizeBytes)) {
             block.ram.punchHole(address, pageSizeBytes);
         }
+        block.received(address / pageSizeBytes, address / pageSizeBytes + 1);
         zeroPages.lazySet(zeroPages.get() + 1);
     }
 
@@ -140,6 +196,7 @@ final class RamReceiver implements LoadingHandler, RamRecordHandler<RamReceiver.
         block.ram.writePages(address, count, pageSizeBytes, source, position, stride);
         long first = address / pageSizeBytes;
         block.present.set(first, first + count);
+        block.received(first, first + count);
         normalPages.lazySet(normalPages.get() + count);
     }
 
@@ -149,6 +206,7 @@ final class RamReceiver implements LoadingHandler, RamRecordHandler<RamReceiver.
         XbzrleDelta.apply(delta, offset, page, 0, pageSizeBytes);
         block.ram.writePages(address, 1, pageSizeBytes, page, 0, pageSizeBytes);
         block.present.set(address / pageSizeBytes);
+        block.received(address / pageSizeBytes, address / pageSizeBytes + 1);
         normalPages.lazySet(normalPages.get() + 1);
     }
 

@@ -5,8 +5,8 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The section ids that a stream has introduced. Ids are the source's choice and mean nothing beyond one stream. One
- * thread.
+ * The section ids that a stream has introduced. Ids are the source's choice and mean nothing beyond one stream. In
+ * postcopy two threads read sections, the package and what follows it: thread-safe.
  */
 final class SectionTable {
     /** More sections than any machine has. */
@@ -17,19 +17,19 @@ final class SectionTable {
 
     private final Map<Integer, Introduced> byId = new HashMap<>();
 
-    void introduce(long offset, int sectionId, Introduced section) throws ProtocolException {
+    synchronized void introduce(long offset, int sectionId, Introduced section) throws ProtocolException {
         if (byId.size() >= MAX_SECTIONS) {
             throw new ProtocolException("section.id", offset, "at most " + MAX_SECTIONS + " sections", "one more");
         }
         byId.put(sectionId, section);
     }
 
-    boolean knows(int sectionId) {
+    synchronized boolean knows(int sectionId) {
         return byId.containsKey(sectionId);
     }
 
     /** Who a PART or END belongs to. */
-    Introduced require(long offset, int sectionId) throws ProtocolException {
+    synchronized Introduced require(long offset, int sectionId) throws ProtocolException {
         Introduced section = byId.get(sectionId);
         if (section == null) {
             throw new ProtocolException(

@@ -11,11 +11,15 @@ import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.StreamPings;
 import io.migrationd.migrationd.state.SaveStateEntry;
 import io.migrationd.migrationd.state.SaveStateRegistry;
+import io.migrationd.postcopy.IncomingBlock;
+import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.protocol.ram.RamFlags;
 import io.migrationd.protocol.stream.Command;
+import io.migrationd.protocol.stream.Command.PageSizes;
 import io.migrationd.protocol.stream.ConfigurationCheck;
 import io.migrationd.protocol.stream.ConfigurationCodec;
 import io.migrationd.protocol.stream.DescriptionElement;
+import io.migrationd.protocol.stream.IncomingPostcopyState;
 import io.migrationd.protocol.stream.LocalConfiguration;
 import io.migrationd.protocol.stream.ReceivedConfiguration;
 import io.migrationd.protocol.stream.SectionFooter;
@@ -36,6 +40,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -43,13 +48,15 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reads one precopy stream into a guest: every check of the seed's loader, in its order. It holds device sections back
- * until the whole stream is there, so that a stream that fails leaves nothing half-made. One thread.
+ * Reads one stream into a guest, up to its end or up to the RUN of a postcopy package: every check of the seed's loader,
+ * in its order. It holds device sections back until the whole stream or package is there, so that what fails leaves
+ * nothing half-made. One thread.
  */
 final class StreamLoader {
     private static final Logger log = LoggerFactory.getLogger(StreamLoader.class);
     private static final int IMPLICIT_PAGE_BITS = 12;
     private static final String RAM_IDSTR = "ram";
+    private static final long BASE_PAGE_BYTES = 4096;
 
     private final Guest guest;
     private final IncomingGuest incoming;
@@ -59,7 +66,14 @@ final class StreamLoader {
     private final OpaqueSectionReader opaque;
     private final SectionTable table = new SectionTable();
     private final List<Section> devices = new ArrayList<>();
+    private final PostcopyHooks postcopyHooks;
     private boolean returnPathOpen;
+    private IncomingPostcopyState postcopy = IncomingPostcopyState.NONE;
+    private IncomingState state = new IncomingState("running", Optional.empty(), 1 << IMPLICIT_PAGE_BITS, "");
+    /** The connection's reader while a package is read from memory; it is the listen thread's from LISTEN on. */
+    private @Nullable StreamReader outer;
+
+    private volatile boolean recorded;
     private volatile boolean promised;
     private @Nullable Boolean footers;
     private @Nullable RamReceiver ram;
@@ -76,13 +90,27 @@ final class StreamLoader {
         record RunStateRecord(boolean keep) implements SectionLoader {}
     }
 
+    /** What happens around the stream when it goes over to postcopy. All calls come from the loading thread. */
+    interface PostcopyHooks {
+        /** The discards are done. Returns when a restarted daemon would know of this migration. Idempotent. */
+        void discarded() throws IOException;
+
+        /** LISTEN: {@code main} is read by another thread from now on. */
+        void listen(StreamReader main, List<IncomingBlock> blocks) throws IOException;
+
+        /** RUN: on return the guest runs, if it did before. */
+        void run(List<DeviceSection> devices, IncomingState state) throws IOException;
+    }
+
     StreamLoader(
             Guest guest,
             IncomingGuest incoming,
             Set<Capability> capabilities,
             ReturnPathSender returnPath,
             ReturnPathSender.Outbound outbound,
-            OpaqueSectionReader opaque) {
+            OpaqueSectionReader opaque,
+            PostcopyHooks postcopyHooks) {
+        this.postcopyHooks = postcopyHooks;
         this.guest = guest;
         this.incoming = incoming;
         this.capabilities = capabilities;
@@ -111,22 +139,46 @@ final class StreamLoader {
     /** What {@link #load} has collected for {@link IncomingGuest#commit}. */
     record Loaded(List<DeviceSection> devices, IncomingState state) {}
 
-    /** Reads the stream to its end. */
-    Loaded load(StreamReader in) throws IOException {
+    /** Whether the source may have given the guest away for a package: it must be told if that came to nothing. */
+    boolean isPostcopyRecorded() {
+        return recorded;
+    }
+
+    /** Whether the guest may be asked to run before all of its RAM is here: nothing of it is thrown away any more. */
+    boolean isPostcopy() {
+        return postcopy == IncomingPostcopyState.LISTENING || postcopy == IncomingPostcopyState.RUNNING;
+    }
+
+    /** What the listen thread needs to go on with the sections. */
+    SectionTable sections() {
+        return table;
+    }
+
+    /** Whether sections have footers; empty before the first one. */
+    Optional<Boolean> hasFooters() {
+        return Optional.ofNullable(footers);
+    }
+
+    /** Reads the stream to its end; empty if it went over to postcopy and the guest runs. */
+    Optional<Loaded> load(StreamReader in) throws IOException {
         StreamHeader.read(in);
         ReceivedConfiguration received = readConfiguration(in);
         int pageBits = received.configuration().targetPageBits().orElse(IMPLICIT_PAGE_BITS);
         RamReceiver receiver = new RamReceiver(incoming, 1 << pageBits, capabilities.contains(Capability.XBZRLE));
         ram = receiver;
         registry = entries(receiver);
-        long end = readSections(in);
+        state = new IncomingState(runState, received.configuration().uuid(), 1 << pageBits, "");
+        OptionalLong end = readSections(in);
+        if (end.isEmpty()) {
+            return Optional.empty();
+        }
         if (!receiver.hasBlocks()) {
-            throw new ProtocolException("section.ram", end, "a ram section before the end", "none");
+            throw new ProtocolException("section.ram", end.getAsLong(), "a ram section before the end", "none");
         }
         String description = readDescription(in);
-        return new Loaded(
+        return Optional.of(new Loaded(
                 incoming.devices().isPresent() ? known() : OpaqueDevices.settle(devices, description),
-                new IncomingState(runState, received.configuration().uuid(), 1 << pageBits, description));
+                new IncomingState(runState, state.uuid(), state.targetPageSizeBytes(), description)));
     }
 
     void close() {
@@ -192,9 +244,9 @@ final class StreamLoader {
         }
     }
 
-    /** Reads elements up to the end mark; returns its offset. */
-    private long readSections(StreamReader in) throws IOException {
-        while (true) {
+    /** Reads elements up to the end mark and returns its offset; empty if RUN came before. */
+    private OptionalLong readSections(StreamReader in) throws IOException {
+        while (postcopy != IncomingPostcopyState.RUNNING) {
             StreamElement element = StreamElementCodec.read(in);
             requireProcess();
             switch (element) {
@@ -204,12 +256,13 @@ final class StreamLoader {
                     readNamed(in, at, id, idstr, instance, version, false);
                 case StreamElement.Part(long at, int id) -> readMore(in, at, id);
                 case StreamElement.End(long at, int id) -> readMore(in, at, id);
-                case StreamElement.CommandElement(long at, Command command) -> execute(command, at);
+                case StreamElement.CommandElement(long at, Command command) -> execute(in, command, at);
                 case StreamElement.EndOfStream(long at) -> {
-                    return at;
+                    return OptionalLong.of(at);
                 }
             }
         }
+        return OptionalLong.empty();
     }
 
     private void readNamed(
@@ -310,7 +363,7 @@ final class StreamLoader {
         }
     }
 
-    private void execute(Command command, long at) throws IOException {
+    private void execute(StreamReader in, Command command, long at) throws IOException {
         switch (command) {
             case Command.OpenReturnPath() -> openReturnPath();
             case Command.Ping(int value) -> {
@@ -318,21 +371,15 @@ final class StreamLoader {
                     throw new ProtocolException(
                             "command PING", at, "OPEN_RETURN_PATH before", "PING " + value + " without return path");
                 }
-                if (value == StreamPings.LOADED) {
-                    // A daemon asks behind its last device, and gives the guest away on our answer.
-                    incoming.prepare(known());
-                    promised = true;
-                }
-                returnPath.sendPong(value);
+                pong(value);
             }
             case Command.SwitchoverStart() ->
                 log.atDebug().addKeyValue("guest", guest.name()).log("the source has stopped its guest");
-            case Command.PostcopyAdvise advise -> throw refused("POSTCOPY_ADVISE", at, "postcopy-ram is off here");
-            case Command.PostcopyListen() -> throw refused("POSTCOPY_LISTEN", at, "no POSTCOPY_ADVISE came before");
-            case Command.PostcopyRun() -> throw refused("POSTCOPY_RUN", at, "no POSTCOPY_LISTEN came before");
-            case Command.PostcopyRamDiscard discard ->
-                throw refused("POSTCOPY_RAM_DISCARD", at, "no POSTCOPY_ADVISE came before");
-            case Command.Packaged packaged -> throw refused("PACKAGED", at, "postcopy-ram is off here");
+            case Command.PostcopyAdvise(Optional<PageSizes> sizes) -> advise(sizes, at);
+            case Command.PostcopyRamDiscard(String block, List<Command.Range> ranges) -> discard(block, ranges, at);
+            case Command.Packaged(long sizeBytes) -> readPackage(in, sizeBytes, at);
+            case Command.PostcopyListen() -> listen(at);
+            case Command.PostcopyRun() -> run(at);
             case Command.EnableColo() -> throw refused("ENABLE_COLO", at, "x-colo is off here");
             case Command.PostcopyResume() -> ignored("POSTCOPY_RESUME");
             case Command.RecvBitmap(String block) -> {
@@ -342,6 +389,111 @@ final class StreamLoader {
                 ignored("RECV_BITMAP");
             }
         }
+    }
+
+    private void pong(int value) throws IOException {
+        switch (value) {
+            // A daemon asks behind its last device, and gives the guest away on our answer.
+            case StreamPings.LOADED -> {
+                incoming.prepare(known());
+                promised = true;
+            }
+            case StreamPings.DISCARDED -> {
+                if (postcopy != IncomingPostcopyState.NONE) {
+                    discarded();
+                }
+            }
+            case StreamPings.PACKAGE_LOADED -> incoming.prepare(known());
+            default -> {
+                // Everything before it was applied when it was read.
+            }
+        }
+        try {
+            returnPath.sendPong(value);
+        } catch (IOException e) {
+            if (!isPostcopy()) {
+                throw e;
+            }
+            // The package is whole: the guest is ours to run, and the source asks again on a new connection.
+            log.atWarn().addKeyValue("guest", guest.name()).setCause(e).log("PONG not sent");
+        }
+    }
+
+    private void discarded() throws IOException {
+        postcopyHooks.discarded();
+        recorded = true;
+    }
+
+    private void advise(Optional<PageSizes> sizes, long at) throws IOException {
+        if (!capabilities.contains(Capability.POSTCOPY_RAM)) {
+            throw refused("POSTCOPY_ADVISE", at, "postcopy-ram is off here");
+        }
+        PageSizes received = sizes.orElseThrow(() -> new ProtocolException(
+                "command.postcopy-advise", at, "page sizes, postcopy-ram is on here", "a length of 0"));
+        postcopy = postcopy.nextOnCommand(IncomingPostcopyState.Event.ADVISE, at);
+        if (received.targetPageSize() != state.targetPageSizeBytes()) {
+            throw new ProtocolException(
+                    "command.postcopy-advise.target-page-size",
+                    at,
+                    Integer.toString(state.targetPageSizeBytes()),
+                    received.targetPageSize());
+        }
+        // A parked guest has no blocks yet and takes the source's sizes.
+        long local = guest.ram().stream()
+                .mapToLong(RamBlock::pageSizeBytes)
+                .reduce(BASE_PAGE_BYTES, (a, b) -> a | b);
+        if (!guest.ram().isEmpty() && (received.hostPageSizeSummary() | BASE_PAGE_BYTES) != local) {
+            throw new ProtocolException(
+                    "command.postcopy-advise.host-page-sizes",
+                    at,
+                    "0x" + Long.toHexString(local),
+                    "0x" + Long.toHexString(received.hostPageSizeSummary()));
+        }
+        incoming.advisePostcopy();
+        Objects.requireNonNull(ram).advise(received.hostPageSizeSummary(), at);
+    }
+
+    private void discard(String block, List<Command.Range> ranges, long at) throws IOException {
+        postcopy = postcopy.nextOnCommand(IncomingPostcopyState.Event.DISCARD, at);
+        Objects.requireNonNull(ram).discard(block, ranges, at);
+    }
+
+    /** The package is read whole before the first byte of it counts: a cut in it leaves the guest at the source. */
+    private void readPackage(StreamReader in, long sizeBytes, long at) throws IOException {
+        boolean expected = postcopy == IncomingPostcopyState.ADVISED || postcopy == IncomingPostcopyState.DISCARDING;
+        if (outer != null || !expected) {
+            throw refused("PACKAGED", at, "no POSTCOPY_ADVISE came before");
+        }
+        discarded();
+        long start = in.offset();
+        byte[] bytes = in.readBytes("command.packaged", sizeBytes, StreamLimits.MAX_PACKAGE);
+        outer = in;
+        OptionalLong end = readSections(new StreamReader(ChunkSource.of(ByteBuffer.wrap(bytes)), start));
+        if (end.isPresent()) {
+            throw new ProtocolException("package", end.getAsLong(), "POSTCOPY_RUN at its end", "the end of a stream");
+        }
+    }
+
+    private void listen(long at) throws IOException {
+        StreamReader main = outer;
+        if (main == null) {
+            throw refused("POSTCOPY_LISTEN", at, "it belongs into a package");
+        }
+        IncomingPostcopyState next = postcopy.nextOnCommand(IncomingPostcopyState.Event.LISTEN, at);
+        RamReceiver receiver = Objects.requireNonNull(ram);
+        if (!receiver.hasBlocks()) {
+            throw new ProtocolException("section.ram", at, "a ram section before LISTEN", "none");
+        }
+        postcopyHooks.listen(main, receiver.incomingBlocks());
+        postcopy = next;
+    }
+
+    private void run(long at) throws IOException {
+        IncomingPostcopyState next = postcopy.nextOnCommand(IncomingPostcopyState.Event.RUN, at);
+        List<DeviceSection> settled = incoming.devices().isPresent() ? known() : OpaqueDevices.settle(devices, "");
+        postcopyHooks.run(
+                settled, new IncomingState(runState, state.uuid(), state.targetPageSizeBytes(), state.vmdescription()));
+        postcopy = next;
     }
 
     private void openReturnPath() throws IOException {
@@ -364,7 +516,7 @@ final class StreamLoader {
     }
 
     private static ProtocolException refused(String command, long at, String why) {
-        return new ProtocolException("command " + command, at, "a precopy stream (" + why + ")", command);
+        return new ProtocolException("command " + command, at, "a command that is legal here (" + why + ")", command);
     }
 
     private String readDescription(StreamReader in) {

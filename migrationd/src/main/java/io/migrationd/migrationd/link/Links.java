@@ -165,6 +165,11 @@ public final class Links implements AutoCloseable {
         };
     }
 
+    /** Runs something small once, after a while; not at all if this is closed before. */
+    public void later(long millis, Runnable action) {
+        var _ = group.schedule(action, millis, TimeUnit.MILLISECONDS);
+    }
+
     /** Something that is looked at again and again until it is closed. */
     public interface Watch extends AutoCloseable {
         @Override

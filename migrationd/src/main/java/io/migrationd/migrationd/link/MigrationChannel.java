@@ -40,6 +40,9 @@ public interface MigrationChannel extends AutoCloseable {
     /** Breaks the connection if not one byte has come within {@code millis} from now. */
     void failIfSilent(long millis);
 
+    /** Breaks the connection if the peer has not ended its direction within {@code millis} from now. */
+    void failIfNotEnded(long millis);
+
     /** Breaks the connection at once; readers and writers fail with {@code cause}. The first cause wins. */
     void abort(IOException cause);
 

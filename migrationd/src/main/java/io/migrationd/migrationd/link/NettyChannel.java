@@ -198,6 +198,19 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     }
 
     @Override
+    public void failIfNotEnded(long millis) {
+        channel.eventLoop()
+                .schedule(
+                        () -> {
+                            if (!received.isEnded()) {
+                                abort(new IOException("the peer %s has not hung up within %d ms".formatted(peer, millis)));
+                            }
+                        },
+                        millis,
+                        TimeUnit.MILLISECONDS);
+    }
+
+    @Override
     public void abort(IOException cause) {
         failSending(cause);
         received.fail(cause);

@@ -89,6 +89,15 @@ final class ReceiveQueue implements ChunkSource {
         }
     }
 
+    boolean isEnded() {
+        lock.lock();
+        try {
+            return ended;
+        } finally {
+            lock.unlock();
+        }
+    }
+
     long receivedBytes() {
         lock.lock();
         try {
@@ -98,10 +107,11 @@ final class ReceiveQueue implements ChunkSource {
         }
     }
 
+    /** While a slow reader keeps us from the socket, nobody can tell when the peer was last heard: now. */
     long lastReceivedNanos() {
         lock.lock();
         try {
-            return lastReceivedNanos;
+            return paused ? System.nanoTime() : lastReceivedNanos;
         } finally {
             lock.unlock();
         }

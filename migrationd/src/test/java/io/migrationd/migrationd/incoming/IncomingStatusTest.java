@@ -14,19 +14,30 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 @DisplayName("Incoming status")
 class IncomingStatusTest {
-    private static final List<Event> COLUMNS = List.of(Event.CONNECT, Event.COMPLETE, Event.FAIL, Event.CANCEL);
+    private static final List<Event> COLUMNS = List.of(
+            Event.CONNECT,
+            Event.COMPLETE,
+            Event.FAIL,
+            Event.CANCEL,
+            Event.RUN,
+            Event.PAUSE,
+            Event.RECOVER,
+            Event.RESUME);
 
     /** One column per event, in the order above; a dash is an illegal pair. */
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
-        SETUP     | ACTIVE | -         | FAILED | CANCELLED
-        ACTIVE    | -      | COMPLETED | FAILED | CANCELLED
-        COMPLETED | -      | -         | -      | -
-        FAILED    | -      | -         | -      | -
-        CANCELLED | -      | -         | -      | -
+        SETUP            | ACTIVE - FAILED CANCELLED - - - -
+        ACTIVE           | - COMPLETED FAILED CANCELLED POSTCOPY_ACTIVE - - -
+        POSTCOPY_ACTIVE  | - COMPLETED FAILED - - POSTCOPY_PAUSED - -
+        POSTCOPY_PAUSED  | - - FAILED - - - POSTCOPY_RECOVER -
+        POSTCOPY_RECOVER | - - FAILED - - POSTCOPY_PAUSED - POSTCOPY_ACTIVE
+        COMPLETED        | - - - - - - - -
+        FAILED           | - - - - - - - -
+        CANCELLED        | - - - - - - - -
         """)
-    void everyPairIsARowOrRejected(IncomingStatus from, String e1, String e2, String e3, String e4) {
-        List<String> row = List.of(e1, e2, e3, e4);
+    void everyPairIsARowOrRejected(IncomingStatus from, String targets) {
+        List<String> row = List.of(targets.split(" "));
         for (int i = 0; i < COLUMNS.size(); i++) {
             Event event = COLUMNS.get(i);
             if ("-".equals(row.get(i))) {
@@ -42,13 +53,20 @@ class IncomingStatusTest {
     @Test
     void nothingIsForgotten() {
         assertThat(COLUMNS).containsExactlyInAnyOrder(Event.values());
-        assertThat(IncomingStatus.TABLE).hasSize(6).doesNotHaveDuplicates();
+        assertThat(IncomingStatus.TABLE).hasSize(16).doesNotHaveDuplicates();
     }
 
     @Test
     void hasTheNamesOfQemu() {
         assertThat(Arrays.stream(IncomingStatus.values()).map(IncomingStatus::qmpName))
-                .containsExactly("setup", "active", "completed", "failed", "cancelled");
+                .containsExactly("setup",
+                        "active",
+                        "postcopy-active",
+                        "postcopy-paused",
+                        "postcopy-recover",
+                        "completed",
+                        "failed",
+                        "cancelled");
         assertThat(Arrays.stream(IncomingStatus.values()).filter(IncomingStatus::isTerminal))
                 .containsExactly(IncomingStatus.COMPLETED, IncomingStatus.FAILED, IncomingStatus.CANCELLED);
     }

@@ -28,6 +28,7 @@ public final class RamSectionDecoder<B> {
     private final boolean xbzrleAllowed;
     private final RamRecordHandler<B> handler;
     private long pageSizeSummary;
+    private boolean postcopy;
     private @Nullable B lastBlock;
 
     /**
@@ -50,30 +51,59 @@ public final class RamSectionDecoder<B> {
         pageSizeSummary = newPageSizeSummary;
     }
 
+    /** LISTEN has come: from now on only pages are legal (spec: 03, section 7). */
+    public void postcopyBegins() {
+        postcopy = true;
+    }
+
     /** Reads one body up to and including its end mark. */
     public void decodeBody(StreamReader in) throws IOException {
-        while (true) {
-            long at = in.offset();
-            long word = in.readLong("ram.record");
-            int flags = (int) (word & (pageSizeBytes - 1));
-            long address = word & -pageSizeBytes;
-            boolean sameBlock = (flags & RamFlags.CONTINUE) != 0;
-            switch (flags & ~RamFlags.CONTINUE) {
-                case RamFlags.EOS -> {
-                    return;
-                }
-                case RamFlags.MEM_SIZE -> readBlockList(in, address, at);
-                case RamFlags.ZERO -> readZeroPage(in, blockOf(in, sameBlock, at), address, at);
-                case RamFlags.PAGE -> readFullPages(in, blockOf(in, sameBlock, at), address, at);
-                case RamFlags.XBZRLE -> readDelta(in, blockOf(in, sameBlock, at), address, at);
-                default ->
-                    throw new ProtocolException(
-                            "ram.flags",
-                            at,
-                            "one of ZERO, MEM_SIZE, PAGE, EOS" + (xbzrleAllowed ? ", XBZRLE" : ""),
-                            "0x" + Integer.toHexString(flags));
-            }
+        boolean more = true;
+        while (more) {
+            more = decodeRecord(in);
         }
+    }
+
+    /**
+     * Reads the preempt channel: records without sections around them, until the input ends between two records or an
+     * end mark comes, as QEMU up to 7.2 sends one.
+     */
+    public void decodeChannel(StreamReader in) throws IOException {
+        boolean more = !in.atEnd();
+        while (more) {
+            more = decodeRecord(in) && !in.atEnd();
+        }
+    }
+
+    /** False at the end mark. */
+    private boolean decodeRecord(StreamReader in) throws IOException {
+        long at = in.offset();
+        long word = in.readLong("ram.record");
+        int flags = (int) (word & (pageSizeBytes - 1));
+        long address = word & -pageSizeBytes;
+        boolean sameBlock = (flags & RamFlags.CONTINUE) != 0;
+        int record = flags & ~RamFlags.CONTINUE;
+        if (postcopy && (record == RamFlags.MEM_SIZE || record == RamFlags.XBZRLE)) {
+            throw badFlags(at, flags);
+        }
+        switch (record) {
+            case RamFlags.EOS -> {
+                return false;
+            }
+            case RamFlags.MEM_SIZE -> readBlockList(in, address, at);
+            case RamFlags.ZERO -> readZeroPage(in, blockOf(in, sameBlock, at), address, at);
+            case RamFlags.PAGE -> readFullPages(in, blockOf(in, sameBlock, at), address, at);
+            case RamFlags.XBZRLE -> readDelta(in, blockOf(in, sameBlock, at), address, at);
+            default -> throw badFlags(at, flags);
+        }
+        return true;
+    }
+
+    private ProtocolException badFlags(long at, int flags) {
+        String legal = postcopy
+                ? "one of ZERO, PAGE, EOS in postcopy"
+                : "one of ZERO, MEM_SIZE, PAGE, EOS" + (xbzrleAllowed ? ", XBZRLE" : "");
+        return new ProtocolException("ram.flags", at, legal, "0x" + Integer.toHexString(flags));
     }
 
     private B blockOf(StreamReader in, boolean sameBlock, long at) throws IOException {
