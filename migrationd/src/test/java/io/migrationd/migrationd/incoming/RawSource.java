@@ -4,6 +4,7 @@ import io.migrationd.migrationd.link.MigrationUri;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
+import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
@@ -42,6 +43,15 @@ final class RawSource implements AutoCloseable {
         } catch (IOException e) {
             // As above.
         }
+        return this;
+    }
+
+    /** Ends the connection without order, where the socket can. */
+    RawSource reset() throws IOException {
+        if (socket.supportedOptions().contains(StandardSocketOptions.SO_LINGER)) {
+            socket.setOption(StandardSocketOptions.SO_LINGER, 0);
+        }
+        socket.close();
         return this;
     }
 
