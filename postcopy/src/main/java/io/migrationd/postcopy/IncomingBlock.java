@@ -39,4 +39,33 @@ public final class IncomingBlock {
     public ReceivedBitmap received() {
         return received;
     }
+
+    /** Fails unless {@code offset} is that of a host page of the block. */
+    void requireHostPage(long offset) {
+        if (offset < 0 || offset >= ram.lengthBytes() || offset % hostPageBytes() != 0) {
+            throw new IllegalArgumentException("block %s of %d bytes has no page of %d bytes at %d"
+                    .formatted(name(), ram.lengthBytes(), hostPageBytes(), offset));
+        }
+    }
+
+    /** Whether all guest pages of the host page at {@code offset} are there. */
+    public boolean isHostPageReceived(long offset) {
+        long first = offset / targetPageBytes;
+        long end = first + hostPageBytes() / targetPageBytes;
+        return received.get(first) && received.nextMissing(first) >= end;
+    }
+
+    /** All guest pages of the host page at {@code offset} are there. */
+    public void markHostPageReceived(long offset) {
+        long first = offset / targetPageBytes;
+        received.set(first, first + hostPageBytes() / targetPageBytes);
+    }
+
+    /** Fails if a page is missing. */
+    void requireComplete() {
+        if (!received.isComplete()) {
+            throw new IllegalStateException("page %d of block %s is missing, and %d of %d are there"
+                    .formatted(received.nextMissing(0), name(), received.cardinality(), received.pageCount()));
+        }
+    }
 }

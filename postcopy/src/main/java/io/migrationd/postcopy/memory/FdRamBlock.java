@@ -212,6 +212,12 @@ public final class FdRamBlock implements RamBlock, AutoCloseable {
         return seek(offset, Libc.SEEK_HOLE);
     }
 
+    /** True of memory and files whose file system allocates no more than a page at once; not of huge pages. */
+    @Override
+    public boolean knowsItsPages() throws ErrnoException {
+        return !hugePages && Libc.fstat(fd()).blockBytes() <= pageSizeBytes;
+    }
+
     private long seek(long offset, int whence) throws ErrnoException {
         Objects.checkIndex(offset, lengthBytes + 1);
         if (offset == lengthBytes) {

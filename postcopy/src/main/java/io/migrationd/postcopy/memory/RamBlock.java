@@ -41,4 +41,12 @@ public interface RamBlock {
 
     /** The first offset at or behind {@code offset} that is in a hole; {@link #lengthBytes()} if there is none. */
     long nextHole(long offset) throws ErrnoException;
+
+    /**
+     * Whether {@link #nextData} tells for each single page if it has been written. Where it does not, a page may count
+     * as data because of its neighbour.
+     */
+    default boolean knowsItsPages() throws ErrnoException {
+        return false;
+    }
 }

@@ -2,8 +2,10 @@ package io.migrationd.postcopy.os;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
+import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
@@ -14,9 +16,12 @@ import java.nio.file.Path;
  */
 public final class Userfaultfd implements AutoCloseable {
     public static final long FEATURE_PAGEFAULT_FLAG_WP = 1;
+    public static final long FEATURE_EVENT_FORK = 1 << 1;
+    public static final long FEATURE_EVENT_REMAP = 1 << 2;
     public static final long FEATURE_EVENT_REMOVE = 1 << 3;
     public static final long FEATURE_MISSING_HUGETLBFS = 1 << 4;
     public static final long FEATURE_MISSING_SHMEM = 1 << 5;
+    public static final long FEATURE_EVENT_UNMAP = 1 << 6;
     public static final long FEATURE_THREAD_ID = 1 << 8;
     public static final long FEATURE_MINOR_SHMEM = 1 << 10;
     public static final long FEATURE_WP_HUGETLBFS_SHMEM = 1 << 12;
@@ -34,7 +39,12 @@ public final class Userfaultfd implements AutoCloseable {
     /** Of copy and continue: the page is placed write-protected, which with WP_ASYNC means "not written". */
     public static final long PLACE_WP = 2;
 
+    /** Of the answer of {@link #register}: {@link #zeropage} works in that range. */
+    public static final long OFFERS_ZEROPAGE = 1 << 4;
+
     private static final int UFFD_USER_MODE_ONLY = 1;
+    private static final String FDINFO_API = "API:\taa:";
+    private static final int HEXADECIMAL = 16;
     private static final int FLAGS = Libc.O_CLOEXEC | Libc.O_NONBLOCK;
     private static final Path DEVICE = Path.of("/dev/userfaultfd");
     private static final long API = 0xAA;
@@ -113,7 +123,23 @@ public final class Userfaultfd implements AutoCloseable {
     }
 
     /**
-     * UFFDIO_REGISTER: faults of {@code mode} in the range are ours from now on.
+     * The features that UFFDIO_API has switched on, by whoever called it: what /proc/self/fdinfo shows
+     * (fs/userfaultfd.c, userfaultfd_show_fdinfo). Bit 31 is the kernel's own.
+     */
+    public long features() throws IOException {
+        Path information = Path.of("/proc/self/fdinfo/" + fd());
+        for (String line : Files.readAllLines(information)) {
+            if (line.startsWith(FDINFO_API)) {
+                int end = line.indexOf(':', FDINFO_API.length());
+                return Long.parseUnsignedLong(line.substring(FDINFO_API.length(), end), HEXADECIMAL);
+            }
+        }
+        throw new IOException(information + " is not that of a userfaultfd");
+    }
+
+    /**
+     * UFFDIO_REGISTER: faults of {@code mode} in the range are ours from now on. A range that is registered already
+     * keeps the modes that it has: they end with {@link #unregister} only.
      *
      * @return the range ioctls that work there: bit n is the ioctl whose number ends in n
      */
