@@ -87,20 +87,23 @@ final class MigrationText {
                     "postcopy",
                     "%d requests".formatted(postcopy.number("requests").getAsLong())));
         }
-        postcopy.object("faults").ifPresent(faults -> lines.add(fact("fault wait", faults(faults))));
+        postcopy.object("faults").ifPresent(faults -> lines.add(faultWait(faults)));
         postcopy.number("blocktime-millis")
                 .ifPresent(millis -> lines.add(fact("blocktime", millis + " ms with every thread waiting")));
         migration.recoveries().forEach(recovery -> lines.add(fact("recovery", recovery(recovery))));
         return lines;
     }
 
-    private static String faults(JsonObject faults) {
-        return "p50 %s ms, p99 %s ms, max %s ms of %d faults"
-                .formatted(
-                        millis(faults, "p50-micros"),
-                        millis(faults, "p99-micros"),
-                        millis(faults, "max-micros"),
-                        faults.number("count").orElse(0));
+    /** How long a guest's threads waited for pages. */
+    static String faultWait(JsonObject faults) {
+        return fact(
+                "fault wait",
+                "p50 %s ms, p99 %s ms, max %s ms of %d faults"
+                        .formatted(
+                                millis(faults, "p50-micros"),
+                                millis(faults, "p99-micros"),
+                                millis(faults, "max-micros"),
+                                faults.number("count").orElse(0)));
     }
 
     private static String recovery(JsonObject recovery) {
