@@ -12,7 +12,6 @@ import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.MetricsServer;
-import io.migrationd.migrationd.session.RecoverySettings;
 import io.migrationd.postcopy.memory.HostFeature;
 import io.migrationd.postcopy.memory.HostFeatures;
 import java.io.IOException;
@@ -75,7 +74,7 @@ public final class Daemon implements AutoCloseable {
                 meters,
                 ownership,
                 new MigrationLedger(config.paths().state().resolve("migrations")),
-                RecoverySettings.DEFAULTS,
+                config.recovery(),
                 config.limits().peerSilenceMillis(),
                 config.limits().peerSilenceMillis(),
                 Math.toIntExact(Math.min(Integer.MAX_VALUE, config.limits().deviceStateBytes())),

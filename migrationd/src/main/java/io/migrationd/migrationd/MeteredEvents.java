@@ -2,29 +2,43 @@ package io.migrationd.migrationd;
 
 import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.Meters.Outcome;
+import io.migrationd.migrationd.metrics.Meters.PageCause;
 import io.migrationd.migrationd.metrics.Meters.PageKind;
 import io.migrationd.migrationd.metrics.Meters.Role;
 import io.migrationd.migrationd.session.EventSink;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.MigrationInfo.RamCounters;
 import io.migrationd.migrationd.session.MigrationInfo.XbzrleCounters;
+import io.migrationd.migrationd.session.PostcopyInfo;
+import io.migrationd.migrationd.session.PostcopyInfo.Latency;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Passes one migration's events on and feeds the meters at these rare points: the start, each pass, the end. Events of
- * one migration come from one thread at a time.
+ * Passes one migration's events on and feeds the meters at these rare points: the start, each pass, each step of
+ * postcopy, the end. Events of one migration come from one thread at a time.
  */
 final class MeteredEvents implements EventSink {
     private final EventSink next;
     private final Meters meters;
     private final Role role;
     private final Supplier<MigrationInfo> info;
+    // Guarded by this, which is never held while an engine is asked: what the meters have been told.
+    private String lastStatus = "none";
     private long bytes;
     private long normal;
     private long zero;
     private long deltas;
+    private long requests;
+    private long urgent;
+    private long near;
+    private long background;
+    private long faultMicros;
+    private List<Long> faults = List.of();
 
     MeteredEvents(EventSink next, Meters meters, Role role, Supplier<MigrationInfo> info) {
         this.next = next;
@@ -45,15 +59,44 @@ final class MeteredEvents implements EventSink {
     }
 
     private void status(String status) {
+        boolean wasPaused = isPaused(exchange(status));
         switch (status) {
             case "setup" -> meters.migrationStarted(role);
-            case "completed" -> ended(Outcome.COMPLETED);
+            case "postcopy-active" -> {
+                count(info.get());
+                if (wasPaused) {
+                    meters.postcopyRecovered(role);
+                }
+            }
+            case "postcopy-paused" -> {
+                count(info.get());
+                if (!wasPaused) {
+                    meters.postcopyPaused(role);
+                }
+            }
+            case "completed" -> {
+                if (wasPaused) {
+                    meters.postcopyRecovered(role);
+                }
+                ended(Outcome.COMPLETED);
+            }
             case "failed" -> ended(Outcome.FAILED);
             case "cancelled" -> ended(Outcome.CANCELLED);
             default -> {
                 // On its way.
             }
         }
+    }
+
+    private synchronized String exchange(String status) {
+        String before = lastStatus;
+        lastStatus = status;
+        return before;
+    }
+
+    /** In all of these the connection is gone; a recovery that fails is not a second pause. */
+    private static boolean isPaused(String status) {
+        return status.equals("postcopy-paused") || status.startsWith("postcopy-recover");
     }
 
     private void ended(Outcome outcome) {
@@ -68,11 +111,47 @@ final class MeteredEvents implements EventSink {
     }
 
     private synchronized void count(MigrationInfo now) {
-        RamCounters ram = now.ram();
-        if (ram == null) {
-            return;
+        if (now.ram() != null) {
+            countRam(now.ram(), now.xbzrle());
         }
-        XbzrleCounters xbzrle = now.xbzrle();
+        if (now.postcopy() != null) {
+            countPostcopy(now.postcopy());
+        }
+    }
+
+    private synchronized void countPostcopy(PostcopyInfo now) {
+        meters.postcopyRequests(role, now.requests() - requests);
+        requests = now.requests();
+        if (role == Role.SOURCE) {
+            meters.postcopyPages(PageCause.URGENT, orZero(now.urgentPages()) - urgent);
+            meters.postcopyPages(PageCause.NEAR, orZero(now.nearPages()) - near);
+            meters.postcopyPages(PageCause.BACKGROUND, orZero(now.backgroundPages()) - background);
+            urgent = orZero(now.urgentPages());
+            near = orZero(now.nearPages());
+            background = orZero(now.backgroundPages());
+        }
+        if (now.faults() != null) {
+            countFaults(now.faults());
+        }
+    }
+
+    private synchronized void countFaults(Latency now) {
+        long micros = now.meanMicros() * now.count();
+        List<Long> before = faults;
+        meters.faultLatencies(
+                IntStream.range(0, now.buckets().size())
+                        .mapToObj(n -> now.buckets().get(n) - (n < before.size() ? before.get(n) : 0))
+                        .toList(),
+                micros - faultMicros);
+        faults = now.buckets();
+        faultMicros = micros;
+    }
+
+    private static long orZero(@Nullable Long value) {
+        return value == null ? 0 : value;
+    }
+
+    private synchronized void countRam(RamCounters ram, @Nullable XbzrleCounters xbzrle) {
         long newDeltas = xbzrle == null ? 0 : xbzrle.pages();
         if (role == Role.SOURCE) {
             meters.bytesSent(ram.transferred() - bytes);

@@ -36,12 +36,14 @@ record DemoCheck(JsonObject report) {
     /**
      * What speaks against a guest that is said to run at the destination and nowhere else. Empty: nothing does.
      *
+     * @param runsAgainAtSource whether the source obeyed when it was asked to run its copy
      * @param operationsBefore what the guest had done when it was last seen at the source
      */
     static List<String> problems(
             MigrationView migration,
             String sourceState,
             String destinationState,
+            boolean runsAgainAtSource,
             long operationsBefore,
             DemoCheck after) {
         List<String> problems = new ArrayList<>();
@@ -51,6 +53,9 @@ record DemoCheck(JsonObject report) {
         }
         if (sourceState.equals("running")) {
             problems.add("the guest runs at the source");
+        }
+        if (runsAgainAtSource) {
+            problems.add("the source let its copy run again");
         }
         if (!destinationState.equals("running")) {
             problems.add("the guest is %s at the destination".formatted(destinationState));

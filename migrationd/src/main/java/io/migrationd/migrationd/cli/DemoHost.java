@@ -19,6 +19,8 @@ final class DemoHost implements AutoCloseable {
     private final Path launcher;
     private final Deque<DemoProcess> processes = new ArrayDeque<>(); // newest first; guarded by this
     private @Nullable QmpClient client; // guarded by this
+    private @Nullable DemoProcess daemon; // guarded by this
+    private int daemons; // guarded by this
 
     DemoHost(String role, Path directory, Path launcher) {
         this.role = role;
@@ -26,7 +28,8 @@ final class DemoHost implements AutoCloseable {
         this.launcher = launcher;
     }
 
-    void startDaemon() throws DemoException {
+    /** Starts a daemon; after {@link #killDaemon}, another one over the same directories. */
+    synchronized void startDaemon() throws DemoException {
         try {
             Files.createDirectories(directory);
             Path config = Files.writeString(directory.resolve("migrationd.toml"), """
@@ -39,10 +42,24 @@ final class DemoHost implements AutoCloseable {
                     address = "off"
                     """.formatted(
                             directory.resolve("run"), directory.resolve("state"), guestSocket()));
-            start("daemon", List.of("serve", "--config", config.toString()));
+            daemons++;
+            daemon = start(
+                    daemons == 1 ? "daemon" : "daemon-" + daemons, List.of("serve", "--config", config.toString()));
         } catch (IOException e) {
             throw new DemoException("cannot start the daemon of the " + role, e);
         }
+    }
+
+    /** Kills the daemon; its guest goes on without it. */
+    synchronized void killDaemon() throws DemoException {
+        if (client != null) {
+            client.close();
+            client = null;
+        }
+        if (daemon == null) {
+            throw new DemoException("the demo is being stopped");
+        }
+        daemon.kill();
     }
 
     /** Starts a sample guest and waits until it says that it is ready. */

@@ -37,8 +37,6 @@ import picocli.CommandLine.Spec;
             "3:this host cannot do it"
         })
 public final class DemoMain implements Callable<Integer> {
-    private static final String PRECOPY = "precopy";
-
     private final Terminal terminal;
 
     @Option(
@@ -52,9 +50,8 @@ public final class DemoMain implements Callable<Integer> {
     @Option(
             names = "--rate",
             paramLabel = "N",
-            defaultValue = "5000",
-            description = "Writes per second of the guest. Default: ${DEFAULT-VALUE}.")
-    private long rate;
+            description = "Writes per second of the guest. Default: 5000 for precopy, else 25000.")
+    private @Nullable Long rate;
 
     @Option(
             names = "--pattern",
@@ -67,7 +64,7 @@ public final class DemoMain implements Callable<Integer> {
             names = "--transport",
             paramLabel = "tcp|unix",
             defaultValue = "tcp",
-            description = "What the stream goes over. Default: ${DEFAULT-VALUE}.")
+            description = "What the stream goes over; recovery needs tcp. Default: ${DEFAULT-VALUE}.")
     private DemoTransport transport = DemoTransport.TCP;
 
     @Option(
@@ -81,15 +78,18 @@ public final class DemoMain implements Callable<Integer> {
             names = "--timeout",
             paramLabel = "SECONDS",
             defaultValue = "300",
-            description = "How long the migration may take. Default: ${DEFAULT-VALUE}.")
+            description = "How long the migration may take, or a part of it. Default: ${DEFAULT-VALUE}.")
     private long timeoutSeconds;
 
     @Option(
             names = "--scenario",
             paramLabel = "NAME",
-            defaultValue = PRECOPY,
-            description = "What to show: precopy. Default: ${DEFAULT-VALUE}.")
-    private String scenario = PRECOPY;
+            defaultValue = "precopy",
+            description = {
+                "What to show: precopy; postcopy (a guest that writes faster than precopy may send); recovery (the same,",
+                "the link is cut for 5 s and the destination's daemon killed meanwhile). Default: ${DEFAULT-VALUE}."
+            })
+    private String scenario = "precopy";
 
     @Option(names = "--keep", description = "Leave logs and configuration, and say where.")
     private boolean keep;
@@ -127,8 +127,10 @@ public final class DemoMain implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (!scenario.equals(PRECOPY)) {
-            throw usage("no scenario '%s'; there is: %s".formatted(scenario, PRECOPY));
+        DemoScenario shown = DemoScenario.named(scenario)
+                .orElseThrow(() -> usage("no scenario '%s'; there is: %s".formatted(scenario, DemoScenario.titles())));
+        if (shown == DemoScenario.RECOVERY && transport != DemoTransport.TCP) {
+            throw usage("scenario recovery goes over tcp");
         }
         if (launcher.isEmpty()) {
             throw usage("run it as bin/demo, or name bin/migrationd with --launcher");
@@ -139,18 +141,23 @@ public final class DemoMain implements Callable<Integer> {
         Thread interrupted = new Thread(() -> cleanUp(directory, source, destination), "demo-clean-up");
         Runtime.getRuntime().addShutdownHook(interrupted);
         try {
-            return show(directory, source, destination);
+            return show(shown, directory, source, destination);
         } finally {
             cleanUp(directory, source, destination);
             forget(interrupted);
         }
     }
 
-    private int show(Path directory, DemoHost source, DemoHost destination) {
+    private int show(DemoScenario shown, Path directory, DemoHost source, DemoHost destination) {
+        DemoLoad load = new DemoLoad(ramBytes, rate == null ? shown.usualRate() : rate, pattern);
+        DemoStage stage = new DemoStage(terminal, source, destination, load, timeoutSeconds);
+        String listenUri = transport.uri(directory);
         try {
-            DemoResult result = new DemoPrecopy(
-                            terminal, source, destination, new DemoPrecopy.Load(ramBytes, rate, pattern))
-                    .run(transport.uri(directory), downtimeLimitMillis, timeoutSeconds);
+            DemoResult result = switch (shown) {
+                case PRECOPY -> DemoPrecopy.run(stage, listenUri, downtimeLimitMillis);
+                case POSTCOPY -> DemoPostcopy.run(stage, listenUri, downtimeLimitMillis);
+                case RECOVERY -> DemoRecovery.run(stage, listenUri, downtimeLimitMillis);
+            };
             result.print(terminal, json);
             if (!result.problems().isEmpty()) {
                 complain(source, destination, String.join("; ", result.problems()));

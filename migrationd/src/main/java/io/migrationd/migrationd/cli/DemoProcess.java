@@ -88,6 +88,17 @@ final class DemoProcess implements AutoCloseable {
         }
     }
 
+    /** Ends it as a power cut would. */
+    void kill() throws DemoException {
+        process.destroyForcibly();
+        try {
+            process.waitFor();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new DemoException("interrupted while killing " + name, e);
+        }
+    }
+
     /** Asks it to end, then makes it. */
     @Override
     public void close() {

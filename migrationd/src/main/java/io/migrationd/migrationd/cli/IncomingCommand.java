@@ -1,13 +1,19 @@
 package io.migrationd.migrationd.cli;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** Lets a guest arrive. */
 @Command(
@@ -43,7 +49,7 @@ final class IncomingCommand implements Callable<Integer> {
             paramLabel = "SECONDS",
             defaultValue = "0",
             description =
-                    "Give up waiting after this time (exit code 9); the guest may still arrive. 0 waits for ever.")
+                    "Give up waiting after this time (exit code 9, or 6 while postcopy is paused). 0 waits for ever.")
     private long timeoutSeconds;
 
     @Option(
@@ -52,12 +58,26 @@ final class IncomingCommand implements Callable<Integer> {
             description = "Switch a capability on or off that both sides must agree on. May be given again.")
     private List<CapabilityChange> capabilities = List.of();
 
+    @Option(names = "--postcopy", description = "The guest may run here before all of its memory is here.")
+    private boolean postcopy;
+
+    @Option(
+            names = "--preempt",
+            description = "With --postcopy: pages that it waits for come on a connection of their own (both sides).")
+    private boolean preempt;
+
+    @Spec
+    private @Nullable CommandSpec spec;
+
     IncomingCommand(MigrationctlMain main) {
         this.main = main;
     }
 
     @Override
     public Integer call() throws QmpException, DaemonUnreachableException {
+        if (preempt && !postcopy) {
+            throw new ParameterException(Objects.requireNonNull(spec).commandLine(), "--preempt needs --postcopy");
+        }
         try (QmpClient daemon = main.connect()) {
             GuestClient client = new GuestClient(daemon, guest);
             if (park) {
@@ -89,8 +109,14 @@ final class IncomingCommand implements Callable<Integer> {
     }
 
     private MigrationView start(GuestClient client) throws QmpException, DaemonUnreachableException {
-        if (!capabilities.isEmpty()) {
-            CapabilityChange.apply(client, capabilities);
+        List<CapabilityChange> changes = new ArrayList<>();
+        if (postcopy) {
+            changes.add(new CapabilityChange("postcopy-ram", true));
+            changes.add(new CapabilityChange("postcopy-preempt", preempt));
+        }
+        changes.addAll(capabilities);
+        if (!changes.isEmpty()) {
+            CapabilityChange.apply(client, changes);
         }
         client.command("migrate-incoming", Map.of("uri", listen.text()));
         MigrationView view = client.await(

@@ -4,11 +4,16 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** Sends a guest to another host. */
 @Command(
@@ -30,20 +35,8 @@ final class MigrateCommand implements Callable<Integer> {
             description = "Where the destination listens: tcp:HOST:PORT or unix:PATH.")
     private MigrationUri destination = MigrationUri.NONE;
 
-    @Option(
-            names = "--wait",
-            negatable = true,
-            defaultValue = "true",
-            fallbackValue = "true",
-            description = "Wait for the end. This is the default; --no-wait returns when the migration has started.")
-    private boolean wait = true;
-
-    @Option(
-            names = "--timeout",
-            paramLabel = "SECONDS",
-            defaultValue = "0",
-            description = "Give up waiting after this time (exit code 9); the migration goes on. 0 waits for ever.")
-    private long timeoutSeconds;
+    @Mixin
+    private EndOptions end = new EndOptions();
 
     @Option(
             names = "--return-path",
@@ -80,12 +73,48 @@ final class MigrateCommand implements Callable<Integer> {
             description = "Stop the guest before the last pass and wait for: migrationctl continue NAME.")
     private boolean pauseBeforeSwitchover;
 
+    @Option(
+            names = "--postcopy",
+            paramLabel = "never|manual|after-first-pass|auto",
+            defaultValue = "never",
+            description = {
+                "Let the guest run at the destination before all of its memory is there; the destination needs --postcopy",
+                "too. manual: at migrationctl start-postcopy NAME. after-first-pass: when each page was sent once. auto:",
+                "when the guest writes faster than the link carries, or the budget is over. Default: never."
+            })
+    private PostcopyStart postcopy = PostcopyStart.NEVER;
+
+    @Option(
+            names = "--preempt",
+            description =
+                    "With --postcopy: pages that the guest waits for go over a connection of their own (both sides).")
+    private boolean preempt;
+
+    @Option(
+            names = "--postcopy-budget",
+            paramLabel = "MS",
+            description = "With --postcopy auto: how long precopy is tried, in milliseconds.")
+    private @Nullable Long postcopyBudgetMillis;
+
+    @Option(
+            names = "--max-postcopy-bandwidth",
+            paramLabel = "BYTES",
+            converter = SizeConverter.class,
+            description = "Bytes per second at most of pages that nobody waits for, in postcopy. 0 is unlimited.")
+    private @Nullable Long maxPostcopyBandwidth;
+
+    @Spec
+    private @Nullable CommandSpec spec;
+
     MigrateCommand(MigrationctlMain main) {
         this.main = main;
     }
 
     @Override
     public Integer call() throws QmpException, DaemonUnreachableException {
+        if (preempt && postcopy == PostcopyStart.NEVER) {
+            throw new ParameterException(Objects.requireNonNull(spec).commandLine(), "--preempt needs --postcopy");
+        }
         try (QmpClient daemon = main.connect()) {
             GuestClient client = new GuestClient(daemon, guest);
             CapabilityChange.apply(client, capabilityChanges());
@@ -93,32 +122,17 @@ final class MigrateCommand implements Callable<Integer> {
                 client.command("migrate-set-parameters", parameters());
             }
             client.command("migrate", Map.of("uri", destination.text()));
-            return wait ? awaitEnd(client) : started();
+            return end.finish(main, client, destination.text());
         }
     }
 
-    private int started() {
-        Map<String, Object> document = new LinkedHashMap<>();
-        document.put("guest", guest);
-        document.put("outcome", "started");
-        document.put("uri", destination.text());
-        main.print(document, List.of("%s has started to move to %s".formatted(guest, destination.text())));
-        return ExitCode.DONE.code();
-    }
-
-    private int awaitEnd(GuestClient client) throws QmpException, DaemonUnreachableException {
-        MigrationView last =
-                new MigrationWait(main, guest, "goes on").await(client, GuestClient.timeout(timeoutSeconds));
-        String runState = client.runState();
-        Outcome outcome = Outcome.ofOutgoing(guest, last, runState, destination.text());
-        return OutcomeReport.print(main, guest, outcome, last, runState);
-    }
-
-    /** Both switches that have an option are always set: a guest remembers what the migration before was given. */
+    /** The switches that have an option are always set: a guest remembers what the migration before was given. */
     private List<CapabilityChange> capabilityChanges() {
         List<CapabilityChange> changes = new ArrayList<>();
         changes.add(new CapabilityChange("return-path", returnPath));
         changes.add(new CapabilityChange("pause-before-switchover", pauseBeforeSwitchover));
+        changes.add(new CapabilityChange("postcopy-ram", postcopy != PostcopyStart.NEVER));
+        changes.add(new CapabilityChange("postcopy-preempt", preempt));
         changes.addAll(capabilities);
         return changes;
     }
@@ -130,6 +144,15 @@ final class MigrateCommand implements Callable<Integer> {
         }
         if (maxBandwidth != null) {
             parameters.put("max-bandwidth", maxBandwidth);
+        }
+        if (maxPostcopyBandwidth != null) {
+            parameters.put("max-postcopy-bandwidth", maxPostcopyBandwidth);
+        }
+        if (postcopy != PostcopyStart.NEVER) {
+            parameters.put("postcopy-policy", postcopy.toString());
+        }
+        if (postcopyBudgetMillis != null) {
+            parameters.put("postcopy-budget", postcopyBudgetMillis);
         }
         return parameters;
     }

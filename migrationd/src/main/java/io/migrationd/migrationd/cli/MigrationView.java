@@ -7,7 +7,7 @@ import java.util.Set;
 
 /**
  * What {@code query-migrate} returned. Wire source: QEMU 10.0 qapi/migration.json, MigrationInfo, and our own
- * {@code x-downtime-split}.
+ * {@code x-downtime-split} and {@code postcopy}.
  */
 record MigrationView(JsonObject json) {
     private static final Set<String> ENDS = Set.of("completed", "failed", "cancelled");
@@ -30,6 +30,28 @@ record MigrationView(JsonObject json) {
     /** Whether bytes move or are about to. */
     boolean underWay() {
         return !ended() && !status().equals("none");
+    }
+
+    /** Our own object of what postcopy did; without members before there was any. */
+    JsonObject postcopy() {
+        return json.object("postcopy").orElse(JsonObject.EMPTY);
+    }
+
+    /** The pauses that the daemon remembers, oldest first. */
+    List<JsonObject> recoveries() {
+        return postcopy().objects("recoveries");
+    }
+
+    /** Why the connection is gone and how often it was tried to get it back; empty if that is not known. */
+    Optional<String> pauseReason() {
+        List<JsonObject> recoveries = recoveries();
+        if (!paused() || recoveries.isEmpty()) {
+            return Optional.empty();
+        }
+        JsonObject last = recoveries.getLast();
+        return last.text("cause")
+                .map(cause -> "%s; attempts to reconnect: %d"
+                        .formatted(cause, last.number("attempts").orElse(0)));
     }
 
     JsonObject ram() {

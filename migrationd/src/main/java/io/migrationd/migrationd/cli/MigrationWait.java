@@ -35,6 +35,10 @@ final class MigrationWait {
             progress.note("%s stands still before the switchover; go on with: migrationctl continue %s"
                     .formatted(guest, guest));
         }
+        if (changed && status.equals("postcopy-paused")) {
+            progress.note("%s has lost its connection; it runs at the destination as far as its memory is there"
+                    .formatted(guest));
+        }
         if (!view.ended()) {
             progress.show(MigrationText.progress(guest, view));
         }

@@ -82,6 +82,11 @@ public final class MigrationctlMain {
         commandLine.addSubcommand(new IncomingCommand(main));
         commandLine.addSubcommand(new ContinueCommand(main));
         commandLine.addSubcommand(new CancelCommand(main));
+        commandLine.addSubcommand(new StartPostcopyCommand(main));
+        commandLine.addSubcommand(new PauseCommand(main));
+        commandLine.addSubcommand(new RecoverCommand(main));
+        commandLine.addSubcommand(new ResumeCommand(main));
+        commandLine.addSubcommand(new UnparkCommand(main));
         commandLine.addSubcommand(new SetCommand(main));
         commandLine.addSubcommand(new StatusCommand(main));
         commandLine.addSubcommand(new WatchCommand(main));

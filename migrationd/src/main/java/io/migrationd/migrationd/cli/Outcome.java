@@ -99,7 +99,14 @@ record Outcome(ExitCode code, String where, String sentence) {
                 ? new Outcome(
                         ExitCode.PAUSED,
                         UNKNOWN,
-                        "%s waits for its migration to reconnect (%s)".formatted(guest, migration.status()))
+                        "%s waits for its migration to reconnect (%s)%s"
+                                .formatted(
+                                        guest,
+                                        migration.status(),
+                                        migration
+                                                .pauseReason()
+                                                .map(": "::concat)
+                                                .orElse("")))
                 : new Outcome(
                         ExitCode.TIMED_OUT,
                         UNKNOWN,

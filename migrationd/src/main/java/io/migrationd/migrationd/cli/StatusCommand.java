@@ -78,6 +78,7 @@ final class StatusCommand implements Callable<Integer> {
             lines.addAll(MigrationText.summary(migration));
         } else if (migration.underWay()) {
             lines.add(GuestText.fact("progress", MigrationText.progress(guest, migration)));
+            lines.addAll(MigrationText.postcopy(migration));
         }
         return lines;
     }

@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.config;
 
+import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -66,6 +67,14 @@ public final class ConfigLoader {
     private static final Setting<Long> PEER_SILENCE_MILLIS =
             integer("limits.peer-silence-millis", 30_000, 100, 3_600_000);
 
+    private static final Setting<Boolean> RECOVERY_AUTO = new Setting<>("recovery.auto", "true", SettingType.flag());
+    private static final Setting<Long> RECOVERY_MAX_INTERVAL_MILLIS =
+            integer("recovery.max-interval-millis", 1_000, 50, 60_000);
+    private static final Setting<Long> RECOVERY_DEAD_PEER_MILLIS =
+            integer("recovery.dead-peer-millis", 5_000, 200, 600_000);
+    private static final Setting<Long> RECOVERY_ANSWER_MILLIS =
+            integer("recovery.answer-millis", 3_600_000, 0, 86_400_000);
+
     private static final Setting<MetricsConfig> METRICS_ADDRESS =
             new Setting<>("metrics.address", "127.0.0.1:9871", SettingType.loopbackAddress());
     private static final Setting<LogLevel> LOG_LEVEL = new Setting<>("log.level", "info", SettingType.logLevel());
@@ -91,6 +100,10 @@ public final class ConfigLoader {
             DEVICE_STATE_BYTES,
             CONNECT_TIMEOUT_MILLIS,
             PEER_SILENCE_MILLIS,
+            RECOVERY_AUTO,
+            RECOVERY_MAX_INTERVAL_MILLIS,
+            RECOVERY_DEAD_PEER_MILLIS,
+            RECOVERY_ANSWER_MILLIS,
             METRICS_ADDRESS,
             LOG_LEVEL);
 
@@ -198,6 +211,7 @@ public final class ConfigLoader {
                 takeControl(),
                 new StreamConfig(take(LISTEN_BEYOND_LOOPBACK)),
                 takeLimits(),
+                takeRecovery(),
                 take(METRICS_ADDRESS),
                 take(LOG_LEVEL));
         requireNoContradiction(config);
@@ -222,6 +236,14 @@ public final class ConfigLoader {
                 Math.toIntExact(take(DEVICE_STATE_BYTES)),
                 take(CONNECT_TIMEOUT_MILLIS),
                 take(PEER_SILENCE_MILLIS));
+    }
+
+    private RecoverySettings takeRecovery() throws ConfigException {
+        return new RecoverySettings(
+                take(RECOVERY_AUTO),
+                take(RECOVERY_MAX_INTERVAL_MILLIS),
+                take(RECOVERY_DEAD_PEER_MILLIS),
+                take(RECOVERY_ANSWER_MILLIS));
     }
 
     private <T> T take(Setting<T> setting) throws ConfigException {

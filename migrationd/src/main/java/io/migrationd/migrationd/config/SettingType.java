@@ -43,6 +43,30 @@ interface SettingType<T> {
         };
     }
 
+    /** {@code true} or {@code false}. */
+    static SettingType<Boolean> flag() {
+        return new SettingType<>() {
+            @Override
+            public Optional<Boolean> read(Object raw) {
+                return switch (raw.toString()) {
+                    case "true" -> Optional.of(true);
+                    case "false" -> Optional.of(false);
+                    default -> Optional.empty();
+                };
+            }
+
+            @Override
+            public String allowed() {
+                return "true or false";
+            }
+
+            @Override
+            public String show(Boolean value) {
+                return value.toString();
+            }
+        };
+    }
+
     /** Only {@code false}, for a switch that this version does not have yet; {@code why} says what is missing. */
     static SettingType<Boolean> onlyFalse(String why) {
         return new SettingType<>() {

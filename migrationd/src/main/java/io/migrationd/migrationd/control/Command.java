@@ -8,8 +8,15 @@ import java.util.List;
  *
  * @param needs the least role of a client that may run it
  * @param returns {@link Types#NOTHING} for an empty object
+ * @param outOfBand whether it may overtake commands that wait: it must not wait for anything itself
  */
-record Command(String name, Role needs, List<QmpType.Member> parameters, QmpType returns, Body body) {
+record Command(
+        String name, Role needs, List<QmpType.Member> parameters, QmpType returns, boolean outOfBand, Body body) {
+    /** One that waits for its turn. */
+    Command(String name, Role needs, List<QmpType.Member> parameters, QmpType returns, Body body) {
+        this(name, needs, parameters, returns, false, body);
+    }
+
     /** What it does. Runs on the client's own thread. */
     @FunctionalInterface
     interface Body {

@@ -4,6 +4,8 @@ import static io.migrationd.migrationd.control.QmpType.Builtin.BOOLEAN;
 import static io.migrationd.migrationd.control.QmpType.Builtin.STRING;
 import static io.migrationd.migrationd.control.QmpType.Member.optional;
 import static io.migrationd.migrationd.control.QmpType.Member.required;
+import static io.migrationd.migrationd.session.Capability.POSTCOPY_PREEMPT;
+import static io.migrationd.migrationd.session.Capability.POSTCOPY_RAM;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -14,6 +16,7 @@ import io.migrationd.migrationd.control.QmpType.Struct;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.migrationd.session.PostcopyPolicy;
 import java.math.BigInteger;
 import java.time.Duration;
 import java.time.InstantSource;
@@ -37,8 +40,8 @@ final class Commands {
     private final GuestDirectory directory;
     private final DaemonFacts facts;
     private final InstantSource clock;
-    /** Two clients that each set one parameter of a guest must not undo each other. */
-    private final Object parametersLock = new Object();
+    /** Two clients that each set one parameter or capability of a guest must not undo each other. */
+    private final Object settingsLock = new Object();
 
     Commands(GuestDirectory directory, DaemonFacts facts, InstantSource clock) {
         this.directory = directory;
@@ -73,10 +76,20 @@ final class Commands {
     }
 
     /** A command of one guest, before it is known how a client names the guest. */
-    private record GuestCommand(String name, Role needs, List<Member> parameters, QmpType returns, GuestBody body) {
+    private record GuestCommand(
+            String name, Role needs, List<Member> parameters, QmpType returns, boolean outOfBand, GuestBody body) {
         Command with(List<Member> actualParameters, GuestFinder finder) {
             return new Command(
-                    name, needs, actualParameters, returns, arguments -> body.run(finder.find(arguments), arguments));
+                    name,
+                    needs,
+                    actualParameters,
+                    returns,
+                    outOfBand,
+                    arguments -> body.run(finder.find(arguments), arguments));
+        }
+
+        GuestCommand alsoOutOfBand() {
+            return new GuestCommand(name, needs, parameters, returns, true, body);
         }
     }
 
@@ -146,6 +159,14 @@ final class Commands {
                         with(where, optional("exit-on-error", BOOLEAN)),
                         (guest, arguments) -> guest.migrateIncoming(MigrationAddress.uriOf(arguments))),
                 action("migrate_cancel", List.of(), (guest, arguments) -> guest.migrateCancel()),
+                action("migrate-start-postcopy", List.of(), (guest, arguments) -> guest.migrateStartPostcopy()),
+                action("migrate-pause", List.of(), (guest, arguments) -> guest.migratePause())
+                        .alsoOutOfBand(),
+                action(
+                                "migrate-recover",
+                                List.of(required("uri", STRING)),
+                                (guest, arguments) -> guest.migrateRecover(MigrationAddress.uriOf(arguments)))
+                        .alsoOutOfBand(),
                 action(
                         "migrate-continue",
                         List.of(required("state", Types.MIGRATION_STATUS)),
@@ -153,18 +174,18 @@ final class Commands {
                 action(
                         "migrate-set-capabilities",
                         List.of(required("capabilities", new ListOf(Types.CAPABILITY_CHANGE))),
-                        (guest, arguments) -> guest.setCapabilities(changes(arguments.node("capabilities")))),
+                        this::setCapabilities),
                 action("migrate-set-parameters", Types.PARAMETERS, this::setParameters),
                 action("stop", List.of(), (guest, arguments) -> guest.stop()),
                 action("cont", List.of(), (guest, arguments) -> guest.cont()));
     }
 
     private static GuestCommand query(String name, QmpType returns, Function<GuestOperations, JsonNode> body) {
-        return new GuestCommand(name, Role.OBSERVE, List.of(), returns, (guest, arguments) -> body.apply(guest));
+        return new GuestCommand(name, Role.OBSERVE, List.of(), returns, false, (guest, arguments) -> body.apply(guest));
     }
 
     private static GuestCommand action(String name, List<Member> parameters, GuestAction action) {
-        return new GuestCommand(name, Role.OPERATE, parameters, Types.NOTHING, (guest, arguments) -> {
+        return new GuestCommand(name, Role.OPERATE, parameters, Types.NOTHING, false, (guest, arguments) -> {
             action.run(guest, arguments);
             return Json.object();
         });
@@ -178,9 +199,23 @@ final class Commands {
     private static void migrate(GuestOperations guest, Arguments arguments) throws CommandException {
         String uri = MigrationAddress.uriOf(arguments);
         if (arguments.flag("resume", false)) {
-            throw new CommandException("Cannot resume if there is no paused migration");
+            guest.migrateResume(uri);
+        } else {
+            guest.migrate(uri);
         }
-        guest.migrate(uri);
+    }
+
+    /** Source of the text: QEMU 10.0 migration/options.c, migrate_caps_check(). */
+    private void setCapabilities(GuestOperations guest, Arguments arguments) throws CommandException {
+        Map<Capability, Boolean> changes = changes(arguments.node("capabilities"));
+        synchronized (settingsLock) {
+            Set<Capability> on = guest.capabilities();
+            boolean preempt = changes.getOrDefault(POSTCOPY_PREEMPT, on.contains(POSTCOPY_PREEMPT));
+            if (preempt && !changes.getOrDefault(POSTCOPY_RAM, on.contains(POSTCOPY_RAM))) {
+                throw new CommandException("Postcopy preempt requires postcopy-ram");
+            }
+            guest.setCapabilities(changes);
+        }
     }
 
     private static Map<Capability, Boolean> changes(JsonNode list) throws CommandException {
@@ -198,7 +233,7 @@ final class Commands {
     }
 
     private void setParameters(GuestOperations guest, Arguments arguments) throws CommandException {
-        synchronized (parametersLock) {
+        synchronized (settingsLock) {
             MigrationParameters old = guest.parameters();
             MigrationParameters changed;
             try {
@@ -211,9 +246,9 @@ final class Commands {
                         unsigned(arguments, "announce-max", old.announceMaxMillis()),
                         unsigned(arguments, "announce-rounds", old.announceRounds()),
                         unsigned(arguments, "announce-step", old.announceStepMillis()),
-                        old.maxPostcopyBandwidth(),
-                        old.postcopyPolicy(),
-                        old.postcopyBudgetMillis());
+                        unsigned(arguments, "max-postcopy-bandwidth", old.maxPostcopyBandwidth()),
+                        policy(arguments, old.postcopyPolicy()),
+                        unsigned(arguments, "postcopy-budget", old.postcopyBudgetMillis()));
             } catch (IllegalArgumentException e) {
                 throw new CommandException(String.valueOf(e.getMessage()));
             }
@@ -234,6 +269,13 @@ final class Commands {
             throw new CommandException("Parameter '%s' expects a 64-bit integer".formatted(name));
         }
         return value.mod(TWO_TO_64).min(LONG_MAX).longValue();
+    }
+
+    private static PostcopyPolicy policy(Arguments arguments, PostcopyPolicy old) {
+        // A name that is none was refused with the types.
+        return arguments.has("postcopy-policy")
+                ? PostcopyPolicy.named(arguments.string("postcopy-policy")).orElseThrow()
+                : old;
     }
 
     private static JsonNode status(RunState state) {

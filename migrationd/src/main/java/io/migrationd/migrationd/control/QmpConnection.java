@@ -22,7 +22,8 @@ import org.slf4j.LoggerFactory;
  * and parses what comes, {@code ctl-client-<n>} runs its commands one after another, {@code ctl-write-<n>} writes
  * answers and events. Source of the rules: QEMU 10.0 monitor/qmp.c.
  *
- * <p>In-band commands wait in a queue of {@value #MAX_IN_FLIGHT} (of one before out-of-band execution is negotiated).
+ * <p>Out-of-band commands run on the reading thread, as soon as they are read: they overtake whatever waits or hangs.
+ * In-band commands wait in a queue of {@value #MAX_IN_FLIGHT} (of one before out-of-band execution is negotiated).
  * While it is full, nothing more is read.
  */
 final class QmpConnection implements EventHub.Subscriber {
@@ -159,7 +160,7 @@ final class QmpConnection implements EventHub.Subscriber {
         QmpRequest request = parse(frame);
         if (request instanceof QmpRequest.Execute execute && execute.outOfBand()) {
             // Here and not in the queue: it must overtake commands that wait.
-            sendError(execute.id(), outOfBandRefusal(execute.command()));
+            execute(execute);
             return;
         }
         synchronized (this) {
@@ -181,14 +182,6 @@ final class QmpConnection implements EventHub.Subscriber {
                 }
             }
         };
-    }
-
-    /** None of the commands of this version may run out of band; those of QEMU that may are not there. */
-    private CommandException outOfBandRefusal(String command) {
-        return setting.table().has(command)
-                ? new CommandException("The command %s does not support OOB".formatted(command))
-                : new CommandException(
-                        ErrorClass.COMMAND_NOT_FOUND, "The command %s has not been found".formatted(command));
     }
 
     private synchronized boolean outOfBandEnabled() {
@@ -252,6 +245,9 @@ final class QmpConnection implements EventHub.Subscriber {
         CommandOutcome outcome = CommandOutcome.ERROR;
         try {
             Command command = setting.table().find(request.command());
+            if (request.outOfBand() && !command.outOfBand()) {
+                throw new CommandException("The command %s does not support OOB".formatted(command.name()));
+            }
             if (!role.includes(command.needs())) {
                 outcome = CommandOutcome.REFUSED;
                 throw new CommandException("The command %s needs the right '%s'; uid %s has '%s'"

@@ -21,9 +21,12 @@ final class SchemaIntrospection {
     static ArrayNode describe(Collection<Command> commands, Collection<QmpType.Struct> events) {
         SchemaIntrospection schema = new SchemaIntrospection();
         for (Command command : commands) {
-            schema.entry(command.name(), "command")
+            ObjectNode entry = schema.entry(command.name(), "command")
                     .put("arg-type", schema.type(command.argumentType()))
                     .put("ret-type", schema.type(command.returns()));
+            if (command.outOfBand()) {
+                entry.put("allow-oob", true);
+            }
         }
         for (QmpType.Struct event : events) {
             QmpType.Struct data = new QmpType.Struct(event.schemaName() + "-data", event.members());

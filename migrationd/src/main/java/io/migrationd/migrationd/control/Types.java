@@ -15,13 +15,15 @@ import io.migrationd.migrationd.control.QmpType.Union;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.session.Capability;
+import io.migrationd.migrationd.session.PostcopyPolicy;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
 /**
- * The types of the command table. Names and members: QEMU 10.0 qapi/migration.json, sockets.json, run-state.json and
- * control.json, less what this daemon does not do; ours begin with {@code Guest}, {@code Daemon} or {@code x-}.
+ * The types of the command table. Names and members: QEMU 10.0 qapi/migration.json (of postcopy latencies: 10.1),
+ * sockets.json, run-state.json and control.json, less what this daemon does not do; ours begin with {@code Guest},
+ * {@code Daemon} or {@code x-}.
  */
 final class Types {
     /** An empty object. */
@@ -37,7 +39,11 @@ final class Types {
             "completed",
             "failed",
             "pre-switchover",
-            "device");
+            "device",
+            "postcopy-active",
+            "postcopy-paused",
+            "postcopy-recover-setup",
+            "postcopy-recover");
 
     static final Enumeration RUN_STATE = new Enumeration(
             "RunState", Arrays.stream(RunState.values()).map(RunState::qmpName).toList());
@@ -85,6 +91,11 @@ final class Types {
             required("channel-type", QmpType.enumeration("MigrationChannelType", "main")),
             required("addr", MIGRATION_ADDRESS));
 
+    /** Ours. */
+    static final Enumeration POSTCOPY_POLICY = new Enumeration(
+            "x-PostcopyPolicy",
+            Arrays.stream(PostcopyPolicy.values()).map(PostcopyPolicy::qmpName).toList());
+
     static final List<QmpType.Member> PARAMETERS = List.of(
             optional("max-bandwidth", INTEGER),
             optional("downtime-limit", INTEGER),
@@ -93,7 +104,10 @@ final class Types {
             optional("announce-initial", INTEGER),
             optional("announce-max", INTEGER),
             optional("announce-rounds", INTEGER),
-            optional("announce-step", INTEGER));
+            optional("announce-step", INTEGER),
+            optional("max-postcopy-bandwidth", INTEGER),
+            optional("postcopy-policy", POSTCOPY_POLICY),
+            optional("postcopy-budget", INTEGER));
 
     static final Struct MIGRATION_PARAMETERS = new Struct("MigrationParameters", PARAMETERS);
 
@@ -138,6 +152,41 @@ final class Types {
             required("device-state-micros", INTEGER),
             required("acknowledge-micros", INTEGER));
 
+    /** Ours: more than QEMU says of postcopy, whose members stand beside it under their own names. */
+    static final Struct POSTCOPY_INFO = Struct.of(
+            "x-PostcopyInfo",
+            required("requests", INTEGER),
+            optional("pending-requests", INTEGER),
+            optional("urgent-pages", INTEGER),
+            optional("near-pages", INTEGER),
+            optional("background-pages", INTEGER),
+            optional(
+                    "faults",
+                    Struct.of(
+                            "x-FaultLatency",
+                            required("count", INTEGER),
+                            required("mean-micros", INTEGER),
+                            required("p50-micros", INTEGER),
+                            required("p99-micros", INTEGER),
+                            required("max-micros", INTEGER),
+                            required("buckets", new ListOf(INTEGER)))),
+            optional("blocktime-millis", INTEGER),
+            required(
+                    "thread-blocktime",
+                    new ListOf(
+                            Struct.of("x-ThreadBlocktime", required("thread", INTEGER), required("millis", INTEGER)))),
+            required(
+                    "recoveries",
+                    new ListOf(Struct.of(
+                            "x-Recovery",
+                            required("cause", STRING),
+                            required("detect-micros", INTEGER),
+                            optional("reconnect-micros", INTEGER),
+                            optional("resync-micros", INTEGER),
+                            optional("first-page-micros", INTEGER),
+                            required("attempts", INTEGER)))),
+            required("recovery-count", INTEGER));
+
     static final Struct MIGRATION_INFO = Struct.of(
             "MigrationInfo",
             optional("status", MIGRATION_STATUS),
@@ -148,6 +197,11 @@ final class Types {
             optional("x-downtime-split", DOWNTIME_SPLIT),
             optional("ram", RAM_COUNTERS),
             optional("xbzrle-cache", XBZRLE_COUNTERS),
+            optional("postcopy-blocktime", INTEGER),
+            optional("postcopy-vcpu-blocktime", new ListOf(INTEGER)),
+            optional("postcopy-latency", INTEGER),
+            optional("postcopy-latency-dist", new ListOf(INTEGER)),
+            optional("postcopy", POSTCOPY_INFO),
             optional("error-desc", STRING),
             optional("blocked-reasons", new ListOf(STRING)),
             optional("socket-address", new ListOf(SOCKET_ADDRESS)));

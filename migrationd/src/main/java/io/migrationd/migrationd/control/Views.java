@@ -8,6 +8,12 @@ import io.migrationd.migrationd.session.MigrationInfo.DowntimeSplit;
 import io.migrationd.migrationd.session.MigrationInfo.RamCounters;
 import io.migrationd.migrationd.session.MigrationInfo.XbzrleCounters;
 import io.migrationd.migrationd.session.MigrationParameters;
+import io.migrationd.migrationd.session.PostcopyInfo;
+import io.migrationd.migrationd.session.PostcopyInfo.Latency;
+import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /** Typed results as JSON. Shapes: {@link Types}. */
@@ -25,10 +31,13 @@ final class Views {
             json.set("x-downtime-split", downtime(info.downtime()));
         }
         if (info.ram() != null) {
-            json.set("ram", ram(info.ram()));
+            json.set("ram", ram(info.ram(), info.postcopy()));
         }
         if (info.xbzrle() != null) {
             json.set("xbzrle-cache", xbzrle(info.xbzrle()));
+        }
+        if (info.postcopy() != null) {
+            putPostcopy(json, info.postcopy());
         }
         put(json, "error-desc", info.errorDesc());
         if (!info.blockedReasons().isEmpty()) {
@@ -51,7 +60,10 @@ final class Views {
                 .put("announce-initial", parameters.announceInitialMillis())
                 .put("announce-max", parameters.announceMaxMillis())
                 .put("announce-rounds", parameters.announceRounds())
-                .put("announce-step", parameters.announceStepMillis());
+                .put("announce-step", parameters.announceStepMillis())
+                .put("max-postcopy-bandwidth", parameters.maxPostcopyBandwidth())
+                .put("postcopy-policy", parameters.postcopyPolicy().qmpName())
+                .put("postcopy-budget", parameters.postcopyBudgetMillis());
     }
 
     static ObjectNode guestSummary(GuestView guest) {
@@ -101,7 +113,8 @@ final class Views {
                 .put("acknowledge-micros", split.acknowledgeMicros());
     }
 
-    private static ObjectNode ram(RamCounters ram) {
+    private static ObjectNode ram(RamCounters ram, @Nullable PostcopyInfo postcopy) {
+        long postcopyBytes = ram.transferred() - ram.precopyBytes() - ram.downtimeBytes();
         return Json.object()
                 .put("transferred", ram.transferred())
                 .put("remaining", ram.remaining())
@@ -112,14 +125,73 @@ final class Views {
                 .put("dirty-pages-rate", ram.dirtyPagesRate())
                 .put("mbps", finite(ram.mbps()))
                 .put("dirty-sync-count", ram.dirtySyncCount())
-                .put("postcopy-requests", ram.postcopyRequests())
+                .put("postcopy-requests", postcopy == null ? ram.postcopyRequests() : postcopy.requests())
                 .put("page-size", ram.pageSize())
                 .put("multifd-bytes", 0)
                 .put("pages-per-second", ram.pagesPerSecond())
                 .put("precopy-bytes", ram.precopyBytes())
                 .put("downtime-bytes", ram.downtimeBytes())
-                .put("postcopy-bytes", 0)
+                .put("postcopy-bytes", postcopy == null ? 0 : Math.max(0, postcopyBytes))
                 .put("dirty-sync-missed-zero-copy", 0);
+    }
+
+    /** QEMU's members, of which the latency is in nanoseconds and the blocktime in milliseconds, and our object. */
+    private static void putPostcopy(ObjectNode json, PostcopyInfo postcopy) {
+        put(json, "postcopy-blocktime", postcopy.blocktimeMillis());
+        if (!postcopy.threadBlocktimeMillis().isEmpty()) {
+            ArrayNode threads = json.putArray("postcopy-vcpu-blocktime");
+            byThread(postcopy).values().forEach(threads::add);
+        }
+        Latency faults = postcopy.faults();
+        if (faults != null) {
+            json.put("postcopy-latency", TimeUnit.MICROSECONDS.toNanos(faults.meanMicros()));
+            ArrayNode buckets = json.putArray("postcopy-latency-dist");
+            faults.buckets().forEach(buckets::add);
+        }
+        json.set("postcopy", postcopy(postcopy));
+    }
+
+    private static ObjectNode postcopy(PostcopyInfo postcopy) {
+        ObjectNode json = Json.object().put("requests", postcopy.requests());
+        put(json, "pending-requests", postcopy.pendingRequests());
+        put(json, "urgent-pages", postcopy.urgentPages());
+        put(json, "near-pages", postcopy.nearPages());
+        put(json, "background-pages", postcopy.backgroundPages());
+        if (postcopy.faults() != null) {
+            json.set("faults", latency(postcopy.faults()));
+        }
+        put(json, "blocktime-millis", postcopy.blocktimeMillis());
+        ArrayNode threads = json.putArray("thread-blocktime");
+        byThread(postcopy)
+                .forEach((thread, millis) ->
+                        threads.addObject().put("thread", thread).put("millis", millis));
+        ArrayNode recoveries = json.putArray("recoveries");
+        postcopy.recoveries().forEach(recovery -> recoveries.add(recovery(recovery)));
+        return json.put("recovery-count", postcopy.recoveryCount());
+    }
+
+    private static Map<Integer, Long> byThread(PostcopyInfo postcopy) {
+        return new TreeMap<>(postcopy.threadBlocktimeMillis());
+    }
+
+    private static ObjectNode latency(Latency faults) {
+        ObjectNode json = Json.object()
+                .put("count", faults.count())
+                .put("mean-micros", faults.meanMicros())
+                .put("p50-micros", faults.p50Micros())
+                .put("p99-micros", faults.p99Micros())
+                .put("max-micros", faults.maxMicros());
+        ArrayNode buckets = json.putArray("buckets");
+        faults.buckets().forEach(buckets::add);
+        return json;
+    }
+
+    private static ObjectNode recovery(Recovery recovery) {
+        ObjectNode json = Json.object().put("cause", recovery.cause()).put("detect-micros", recovery.detectMicros());
+        put(json, "reconnect-micros", recovery.reconnectMicros());
+        put(json, "resync-micros", recovery.resyncMicros());
+        put(json, "first-page-micros", recovery.firstPageMicros());
+        return json.put("attempts", recovery.attempts());
     }
 
     private static ObjectNode xbzrle(XbzrleCounters xbzrle) {

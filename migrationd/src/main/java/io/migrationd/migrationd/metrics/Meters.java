@@ -13,12 +13,16 @@ import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.migrationd.migrationd.guest.GuestKind;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
 /**
  * Every meter of the daemon, named here and nowhere else (docs/operations.md has a line for each). Calls are cheap and
@@ -46,6 +50,13 @@ public final class Meters implements AutoCloseable {
         XBZRLE
     }
 
+    /** Why a page travels after the switchover: tag {@code cause}. */
+    public enum PageCause {
+        URGENT,
+        NEAR,
+        BACKGROUND
+    }
+
     /** How a command was answered: tag {@code outcome}. */
     public enum CommandOutcome {
         OK,
@@ -55,6 +66,11 @@ public final class Meters implements AutoCloseable {
 
     private static final Duration[] DOWNTIME_BUCKETS = millis(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000);
     private static final Duration[] TOTAL_TIME_BUCKETS = millis(1000, 10_000, 60_000, 300_000, 1_800_000, 7_200_000);
+
+    /** Powers of two of a microsecond. */
+    private static final Duration[] FAULT_BUCKETS = IntStream.range(0, 24)
+            .mapToObj(n -> Duration.of(1L << n, ChronoUnit.MICROS))
+            .toArray(Duration[]::new);
 
     private final PrometheusMeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     private final JvmGcMetrics garbageCollection = new JvmGcMetrics();
@@ -74,6 +90,17 @@ public final class Meters implements AutoCloseable {
     private final Map<PageKind, Counter> pagesReceived =
             perPageKind("migration.pages.received", "Page records received");
     private final Counter passes = counter("migration.passes", "Passes over a guest's dirty log");
+    private final Map<Role, Counter> postcopyRequests = perRole(
+            role -> perRole("migration.postcopy.requests", "Page requests sent (destination) or taken (source)", role));
+    private final Map<Role, Counter> postcopyPauses = perRole(
+            role -> perRole("migration.postcopy.pauses", "Postcopy migrations that lost their connection", role));
+    private final Map<Role, Counter> postcopyRecoveries = perRole(
+            role -> perRole("migration.postcopy.recoveries", "Postcopy migrations that came back after a pause", role));
+    private final Map<PageCause, Counter> postcopyPages = perPageCause();
+    private final Timer faultLatency = Timer.builder("migration.postcopy.fault.latency")
+            .description("Destination: from a fault of a guest's thread to the page")
+            .serviceLevelObjectives(FAULT_BUCKETS)
+            .register(registry);
     private final AtomicInteger clients = new AtomicInteger();
 
     /** Registers all meters; those of the JVM too. */
@@ -135,6 +162,45 @@ public final class Meters implements AutoCloseable {
         passes.increment();
     }
 
+    /** Page requests since the last call. */
+    public void postcopyRequests(Role role, long added) {
+        in(postcopyRequests, role).increment((double) added);
+    }
+
+    /** Pages sent after the switchover since the last call. */
+    public void postcopyPages(PageCause cause, long added) {
+        in(postcopyPages, cause).increment((double) added);
+    }
+
+    /** A postcopy migration lost its connection. */
+    public void postcopyPaused(Role role) {
+        in(postcopyPauses, role).increment();
+    }
+
+    /** It goes on, or turned out to be complete. */
+    public void postcopyRecovered(Role role) {
+        in(postcopyRecoveries, role).increment();
+    }
+
+    /**
+     * Faults since the last call: {@code addedPerBucket.get(n)} of them took 2^n to 2^(n+1) microseconds, all together
+     * {@code addedMicros}. Each counts in its bucket, at the same share of the bucket's width, chosen so that the sum
+     * is right.
+     */
+    public void faultLatencies(List<Long> addedPerBucket, long addedMicros) {
+        double lowest = 0;
+        for (int n = 0; n < addedPerBucket.size(); n++) {
+            lowest += (double) addedPerBucket.get(n) * (1L << n);
+        }
+        double share = Math.clamp(addedMicros / Math.max(lowest, 1), 1.01, 1.99);
+        for (int n = 0; n < addedPerBucket.size(); n++) {
+            long nanos = Math.round(share * TimeUnit.MICROSECONDS.toNanos(1L << n));
+            for (long left = addedPerBucket.get(n); left > 0; left--) {
+                faultLatency.record(nanos, TimeUnit.NANOSECONDS);
+            }
+        }
+    }
+
     /** Shows how many guests of that kind there are; {@code count} is asked at each scrape. Once per kind. */
     public void watchGuests(GuestKind kind, Supplier<Number> count) {
         Gauge.builder("guests", count)
@@ -186,6 +252,26 @@ public final class Meters implements AutoCloseable {
 
     private Counter counter(String name, String description) {
         return Counter.builder(name).description(description).register(registry);
+    }
+
+    private Counter perRole(String name, String description, Role role) {
+        return Counter.builder(name)
+                .description(description)
+                .tag("role", tag(role))
+                .register(registry);
+    }
+
+    private Map<PageCause, Counter> perPageCause() {
+        Map<PageCause, Counter> counters = new EnumMap<>(PageCause.class);
+        for (PageCause cause : PageCause.values()) {
+            counters.put(
+                    cause,
+                    Counter.builder("migration.postcopy.pages")
+                            .description("Guest pages sent after the switchover")
+                            .tag("cause", tag(cause))
+                            .register(registry));
+        }
+        return counters;
     }
 
     private Map<PageKind, Counter> perPageKind(String name, String description) {

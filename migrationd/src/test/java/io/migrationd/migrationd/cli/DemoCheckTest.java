@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.core.JsonParseException;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -16,7 +17,7 @@ class DemoCheckTest {
 
     @Test
     void nothingSpeaksAgainstACleanMove() {
-        assertThat(DemoCheck.problems(COMPLETED, "postmigrate", "running", 10, check(CLEAN)))
+        assertThat(DemoCheck.problems(COMPLETED, "postmigrate", "running", false, 10, check(CLEAN)))
                 .isEmpty();
     }
 
@@ -31,17 +32,43 @@ class DemoCheckTest {
             """)
     void oneProblemEach(
             String why, String sourceState, String destinationState, long before, String check, String problem) {
-        assertThat(DemoCheck.problems(COMPLETED, sourceState, destinationState, before, check(check)))
+        assertThat(DemoCheck.problems(COMPLETED, sourceState, destinationState, false, before, check(check)))
                 .as(why)
                 .containsExactly(problem);
     }
 
     @Test
+    void aSourceThatObeysIsAProblem() {
+        assertThat(DemoCheck.problems(COMPLETED, "postmigrate", "running", true, 10, check(CLEAN)))
+                .containsExactly("the source let its copy run again");
+    }
+
+    @ParameterizedTest(name = "{0}: {1}")
+    @CsvSource(delimiter = '|', textBlock = """
+            PRECOPY  | {"status":"completed"}                                  |
+            POSTCOPY | {"status":"completed"}                                  | the migration was over before postcopy
+            POSTCOPY | {"status":"completed","postcopy":{"requests":1}}        |
+            RECOVERY | {"status":"completed","postcopy":{"recovery-count":1}}  | 1 recoveries and not 2
+            RECOVERY | {"status":"completed","postcopy":{"recovery-count":2}}  |
+            """)
+    void whatWasToBeShownMustHaveHappened(DemoScenario scenario, String migration, @Nullable String problem) {
+        MigrationView view = view(migration);
+        DemoResult result =
+                DemoResult.of(scenario, 1, "tcp:h:1", view, view, "postmigrate", "running", false, 10, check(CLEAN));
+        assertThat(result.problems()).isEqualTo(problem == null ? List.of() : List.of(problem));
+    }
+
+    @Test
     void aFailedMigrationComesFirst() {
         List<String> problems = DemoCheck.problems(
-                view("{\"status\":\"failed\",\"error-desc\":\"cut\"}"), "running", "inmigrate", 3, DemoCheck.NONE);
+                view("{\"status\":\"failed\",\"error-desc\":\"cut\"}"),
+                "running",
+                "inmigrate",
+                true,
+                3,
+                DemoCheck.NONE);
         assertThat(problems).first().isEqualTo("the migration is failed: cut");
-        assertThat(problems).hasSize(6);
+        assertThat(problems).hasSize(7);
     }
 
     private static DemoCheck check(String json) {

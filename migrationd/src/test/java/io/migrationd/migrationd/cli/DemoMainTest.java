@@ -25,13 +25,20 @@ class DemoMainTest {
 
     @ParameterizedTest(name = "{0}")
     @CsvSource({
-        "teleport, no scenario 'teleport'; there is: precopy",
+        "teleport, 'no scenario ''teleport''; there is: precopy, postcopy, recovery'",
         "precopy,  'run it as bin/demo, or name bin/migrationd with --launcher'"
     })
     void wrongUsageIsTwo(String scenario, String message) {
         CommandRun run = demo("--scenario", scenario);
         assertThat(run.exitCode()).isEqualTo(2);
         assertThat(run.err()).contains(message);
+    }
+
+    @Test
+    void recoveryNeedsALinkThatCanBeCut() {
+        CommandRun run = demo("--scenario", "recovery", "--transport", "unix");
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("scenario recovery goes over tcp");
     }
 
     @ParameterizedTest(name = "daemon ends with {0}")

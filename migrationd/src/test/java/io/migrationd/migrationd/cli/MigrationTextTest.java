@@ -21,6 +21,13 @@ class MigrationTextTest {
             "ram": {"transferred": 1288490188, "remaining": 0, "total": 1073741824, "duplicate": 120, \
             "normal": 300000, "dirty-sync-count": 4, "page-size": 4096}}""";
 
+    static final String PAUSED = """
+            {"status": "postcopy-paused", "ram": {"remaining": 1048576, "total": 2097152}, "postcopy": {"requests": 12, \
+            "urgent-pages": 12, "near-pages": 34, "background-pages": 56, "recoveries": [\
+            {"cause": "silence", "detect-micros": 5000000, "reconnect-micros": 20100, "resync-micros": 2000, \
+            "first-page-micros": 400, "attempts": 1}, \
+            {"cause": "Connection reset by peer", "detect-micros": 100, "attempts": 3}], "recovery-count": 2}}""";
+
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
             just started | {"status":"setup"}                                  | web01 setup
@@ -47,6 +54,25 @@ class MigrationTextTest {
                         "  passes       4",
                         "  transferred  1.2 GiB (300000 normal and 120 zero pages)",
                         "  throughput   99.6 MiB/s");
+    }
+
+    @Test
+    void progressOfPostcopyShowsWhatIsLeftAndAskedFor() throws JsonParseException {
+        assertThat(MigrationText.progress("web01", view("""
+                        {"status": "postcopy-active", "ram": {"remaining": 1048576, "total": 2097152, "mbps": 8.388608, \
+                        "dirty-sync-count": 2}, "postcopy": {"requests": 12, "pending-requests": 1}}""")))
+                .isEqualTo("web01 postcopy-active: 1.0 MiB of 2.0 MiB left, 12 requests, 1 pending, sending 1.0 MiB/s");
+    }
+
+    @Test
+    void summaryOfADestinationShowsHowLongFaultsWaited() throws JsonParseException {
+        assertThat(MigrationText.summary(view("""
+                        {"status": "completed", "postcopy": {"requests": 12, "faults": {"count": 13, "p50-micros": 210, \
+                        "p99-micros": 1900, "max-micros": 5100}, "blocktime-millis": 35, "recoveries": []}}""")))
+                .containsExactly(
+                        "  postcopy     12 requests",
+                        "  fault wait   p50 0.2 ms, p99 1.9 ms, max 5.1 ms of 13 faults",
+                        "  blocktime    35 ms with every thread waiting");
     }
 
     @Test

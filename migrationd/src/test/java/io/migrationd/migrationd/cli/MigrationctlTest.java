@@ -139,6 +139,13 @@ class MigrationctlTest {
             destination with slash | migrate web01 --to tcp://b:1          | expected tcp:HOST:PORT or unix:PATH, not 'tcp://b:1'
             host alone             | migrate web01 --to hostB              | expected tcp:HOST:PORT or unix:PATH, not 'hostB'
             bad bandwidth          | migrate a --to tcp:b:1 --max-bandwidth 1X | expected a number of bytes such as 0, 64K, 100M or 1G, not '1X'
+            bad policy             | migrate a --to tcp:b:1 --postcopy soon | Invalid value for option '--postcopy'
+            preempt alone          | migrate a --to tcp:b:1 --preempt      | --preempt needs --postcopy
+            preempt and never      | migrate a --to tcp:b:1 --postcopy never --preempt | --preempt needs --postcopy
+            preempt of incoming    | incoming a --listen tcp:b:1 --preempt | --preempt needs --postcopy
+            preempt of unpark      | unpark a --to tcp:b:1 --preempt       | --preempt needs --postcopy
+            resume to nowhere      | resume web01                          | Missing required option: '--to=URI'
+            recover at nowhere     | recover web01                         | Missing required option: '--listen=URI'
             bad capability         | migrate a --to tcp:b:1 --capability x=y | expected on or off, not 'y'
             setting without value  | set web01 max-bandwidth               | expected KEY=VALUE, not 'max-bandwidth'
             no settings            | set web01                             | Missing required parameter: 'KEY=VALUE'
@@ -189,6 +196,7 @@ class MigrationctlTest {
                             """
                     {"execute":"migrate-set-capabilities","arguments":{"guest":"web01","capabilities":[\
                     {"capability":"return-path","state":true},{"capability":"pause-before-switchover","state":false},\
+                    {"capability":"postcopy-ram","state":false},{"capability":"postcopy-preempt","state":false},\
                     {"capability":"xbzrle","state":true}]}}""", """
                     {"execute":"migrate-set-parameters","arguments":{"guest":"web01","downtime-limit":500,\
                     "max-bandwidth":1073741824}}""",
@@ -294,6 +302,199 @@ class MigrationctlTest {
                     """);
             assertThat(daemon.received().getFirst())
                     .contains("{\"capability\":\"pause-before-switchover\",\"state\":true}");
+        }
+    }
+
+    @Test
+    void migrateWithPostcopySetsItsCapabilitiesAndParameters() throws Exception {
+        try (FakeDaemon daemon =
+                migrating().answering("migrate-set-parameters", "{}").start()) {
+            CommandRun run = CommandRun.of(
+                    daemon.socket(),
+                    "migrate",
+                    "web01",
+                    "--to=tcp:b:1",
+                    "--no-wait",
+                    "--postcopy=after-first-pass",
+                    "--preempt",
+                    "--max-postcopy-bandwidth=1M",
+                    "--postcopy-budget=2000");
+            assertThat(run.exitCode()).isZero();
+            assertThat(daemon.received()).containsExactly("""
+                    {"execute":"migrate-set-capabilities","arguments":{"guest":"web01","capabilities":[\
+                    {"capability":"return-path","state":true},{"capability":"pause-before-switchover","state":false},\
+                    {"capability":"postcopy-ram","state":true},{"capability":"postcopy-preempt","state":true}]}}""", """
+                    {"execute":"migrate-set-parameters","arguments":{"guest":"web01","max-postcopy-bandwidth":1048576,\
+                    "postcopy-policy":"after-first-pass","postcopy-budget":2000}}""", """
+                    {"execute":"migrate","arguments":{"guest":"web01","uri":"tcp:b:1"}}""");
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"never", "manual", "after-first-pass", "auto"})
+    void everyPolicyHasItsNameInTheParameter(String policy) throws Exception {
+        try (FakeDaemon daemon =
+                migrating().answering("migrate-set-parameters", "{}").start()) {
+            CommandRun.of(daemon.socket(), "migrate", "web01", "--to=tcp:b:1", "--no-wait", "--postcopy", policy);
+            boolean on = !policy.equals("never");
+            assertThat(daemon.received().getFirst())
+                    .contains("{\"capability\":\"postcopy-ram\",\"state\":%s}".formatted(on));
+            assertThat(daemon.received().stream().filter(line -> line.contains("postcopy-policy")))
+                    .hasSize(on ? 1 : 0)
+                    .allMatch(line -> line.contains("\"postcopy-policy\":\"%s\"".formatted(policy)));
+        }
+    }
+
+    @Test
+    void waitingThatEndsInAPauseIsSixAndSaysWhy() throws Exception {
+        try (FakeDaemon daemon = migrating()
+                .answering("query-migrate", MigrationTextTest.PAUSED)
+                .answering("query-status", POSTMIGRATE)
+                .start()) {
+            CommandRun run = CommandRun.of(daemon.socket(), "migrate", "web01", "--to=tcp:b:4444", "--timeout=1");
+            assertThat(run.exitCode()).isEqualTo(6);
+            assertThat(run.out())
+                    .startsWith("web01 waits for its migration to reconnect (postcopy-paused):"
+                            + " Connection reset by peer; attempts to reconnect: 3\n");
+            assertThat(run.err()).isEqualTo("""
+                    web01 has lost its connection; it runs at the destination as far as its memory is there
+                    web01 postcopy-paused: Connection reset by peer; attempts to reconnect: 3, 1.0 MiB of 2.0 MiB left
+                    """);
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource({
+        "start-postcopy, migrate-start-postcopy, web01 goes over to postcopy",
+        "pause,          migrate-pause,          the postcopy of web01 is paused"
+    })
+    void verbsOfPostcopy(String verb, String command, String sentence) throws Exception {
+        try (FakeDaemon daemon =
+                FakeDaemon.at(directory).answering(command, "{}").start()) {
+            CommandRun run = CommandRun.of(daemon.socket(), verb, "web01");
+            assertThat(run).isEqualTo(new CommandRun(0, sentence + "\n", ""));
+            assertThat(daemon.received())
+                    .containsExactly("{\"execute\":\"%s\",\"arguments\":{\"guest\":\"web01\"}}".formatted(command));
+        }
+    }
+
+    @Test
+    void resumeGoesOnAndWaitsForTheEnd() throws Exception {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("migrate", "{}")
+                .answering(
+                        "query-migrate",
+                        "{\"status\":\"postcopy-recover-setup\"}",
+                        "{\"status\":\"postcopy-active\"}",
+                        "{\"status\":\"completed\"}")
+                .answering("query-status", POSTMIGRATE)
+                .start()) {
+            CommandRun run = CommandRun.of(daemon.socket(), "resume", "web01", "--to=tcp:b:2");
+            assertThat(run).isEqualTo(new CommandRun(0, "web01 is at the destination (tcp:b:2)\n", """
+                    web01 postcopy-recover-setup
+                    web01 postcopy-active
+                    """));
+            assertThat(daemon.received().getFirst())
+                    .isEqualTo(
+                            "{\"execute\":\"migrate\",\"arguments\":{\"guest\":\"web01\",\"uri\":\"tcp:b:2\",\"resume\":true}}");
+        }
+    }
+
+    @Test
+    void recoverPrintsTheAddress() throws Exception {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("migrate-recover", "{}")
+                .answering(
+                        "query-migrate",
+                        "{\"status\":\"postcopy-paused\",\"socket-address\":[{\"type\":\"inet\",\"host\":\"127.0.0.1\",\"port\":\"40002\"}]}")
+                .start()) {
+            CommandRun run = CommandRun.of(daemon.socket(), "recover", "web01", "--listen", "tcp:127.0.0.1:0");
+            assertThat(run).isEqualTo(new CommandRun(0, "listening tcp:127.0.0.1:40002\n", ""));
+            assertThat(daemon.received().getFirst()).isEqualTo("""
+                            {"execute":"migrate-recover","arguments":{"guest":"web01","uri":"tcp:127.0.0.1:0"}}""");
+        }
+    }
+
+    @Test
+    void unparkWithPostcopyStartsAtOnce() throws Exception {
+        try (FakeDaemon daemon = migrating()
+                .answering("migrate-set-parameters", "{}")
+                .answering("migrate-start-postcopy", "{}")
+                .start()) {
+            CommandRun run = CommandRun.of(
+                    daemon.socket(), "unpark", "web01", "--to=unix:/q", "--postcopy", "--preempt", "--no-wait");
+            assertThat(run).isEqualTo(new CommandRun(0, "web01 has started to move to unix:/q\n", ""));
+            assertThat(daemon.received()).containsExactly("""
+                    {"execute":"migrate-set-capabilities","arguments":{"guest":"web01","capabilities":[\
+                    {"capability":"return-path","state":true},{"capability":"pause-before-switchover","state":false},\
+                    {"capability":"postcopy-ram","state":true},{"capability":"postcopy-preempt","state":true}]}}""", """
+                    {"execute":"migrate-set-parameters","arguments":{"guest":"web01","max-bandwidth":0,\
+                    "max-postcopy-bandwidth":0,"postcopy-policy":"manual"}}""", """
+                    {"execute":"migrate","arguments":{"guest":"web01","uri":"unix:/q"}}""", """
+                    {"execute":"migrate-start-postcopy","arguments":{"guest":"web01"}}""");
+        }
+    }
+
+    @Test
+    void unparkThatFailedBeforeItCouldStartSaysWhyItFailed() throws Exception {
+        try (FakeDaemon daemon = migrating()
+                .answering("migrate-set-parameters", "{}")
+                .answering(
+                        "migrate-start-postcopy",
+                        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no migration\"}}")
+                .answering("query-migrate", "{\"status\":\"failed\",\"error-desc\":\"Connection refused\"}")
+                .answering("query-status", "{\"status\":\"paused\"}")
+                .start()) {
+            CommandRun run = CommandRun.of(daemon.socket(), "unpark", "web01", "--to=unix:/q", "--postcopy");
+            assertThat(run.exitCode()).isEqualTo(1);
+            assertThat(run.out()).contains("the migration failed: Connection refused");
+        }
+    }
+
+    @Test
+    void unparkWithoutPostcopyIsAMigration() throws Exception {
+        try (FakeDaemon daemon =
+                migrating().answering("migrate-set-parameters", "{}").start()) {
+            CommandRun.of(daemon.socket(), "unpark", "web01", "--to=unix:/q", "--no-wait", "--max-bandwidth=1K");
+            assertThat(daemon.received()).hasSize(3);
+            assertThat(daemon.received().get(1)).contains("\"max-bandwidth\":1024,\"max-postcopy-bandwidth\":1024");
+        }
+    }
+
+    @Test
+    void incomingWithPostcopySetsItsCapabilities() throws Exception {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("migrate-set-capabilities", "{}")
+                .answering("migrate-incoming", "{}")
+                .answering("query-migrate", "{\"status\":\"setup\",\"socket-address\":[\"unix:/x\"]}")
+                .start()) {
+            CommandRun run =
+                    CommandRun.of(daemon.socket(), "incoming", "web01", "--listen=unix:/x", "--postcopy", "--preempt");
+            assertThat(run.exitCode()).isZero();
+            assertThat(daemon.received().getFirst()).isEqualTo("""
+                    {"execute":"migrate-set-capabilities","arguments":{"guest":"web01","capabilities":[\
+                    {"capability":"postcopy-ram","state":true},{"capability":"postcopy-preempt","state":true}]}}""");
+        }
+    }
+
+    @Test
+    void statusOfAPausedGuestShowsThePauseAndThePagesByCause() throws Exception {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("query-status", POSTMIGRATE)
+                .answering("query-migrate", MigrationTextTest.PAUSED)
+                .answering("query-migrate-parameters", "{\"postcopy-policy\":\"auto\"}")
+                .answering("query-migrate-capabilities", "[]")
+                .start()) {
+            assertThat(CommandRun.of(daemon.socket(), "status", "web01")).isEqualTo(new CommandRun(0, """
+                    web01 postmigrate
+                      migration    postcopy-paused
+                      progress     web01 postcopy-paused: Connection reset by peer; attempts to reconnect: 3, 1.0 MiB of 2.0 MiB left
+                      postcopy     12 requests; 12 urgent, 34 near and 56 background pages
+                      recovery     detect 5000.0, reconnect 20.1, resync 2.0, first page 0.4 (ms), 1 attempts, after: silence
+                      recovery     detect 0.1, reconnect -, resync -, first page - (ms), 3 attempts, after: Connection reset by peer
+                      capabilities none
+                      parameters   postcopy-policy=auto
+                    """, ""));
         }
     }
 

@@ -26,6 +26,7 @@ class OutcomeTest {
             cancelled                 | {"status":"cancelled"}                     | running        | 4 | source      | web01 is at the source (running): the migration was cancelled
             gave up waiting           | {"status":"active"}                        | running        | 9 | unknown     | gave up waiting; the migration of web01 goes on (active)
             gave up while paused      | {"status":"postcopy-paused"}               | postmigrate    | 6 | unknown     | web01 waits for its migration to reconnect (postcopy-paused)
+            paused, cause known       | {"status":"postcopy-paused","postcopy":{"recoveries":[{"cause":"x"},{"cause":"cut","attempts":2}]}} | postmigrate | 6 | unknown | web01 waits for its migration to reconnect (postcopy-paused): cut; attempts to reconnect: 2
             gave up while recovering  | {"status":"postcopy-recover"}              | postmigrate    | 6 | unknown     | web01 waits for its migration to reconnect (postcopy-recover)
             """)
     void ofOutgoing(String why, String migration, String runState, int exitCode, String where, String sentence)

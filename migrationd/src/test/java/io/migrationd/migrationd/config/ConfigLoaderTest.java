@@ -3,6 +3,7 @@ package io.migrationd.migrationd.config;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -33,6 +34,7 @@ class ConfigLoaderTest {
                         new ControlConfig(Accounts.NONE, Accounts.NONE, Accounts.NONE, 0660, 64, 1 << 20, 4 << 20),
                         new StreamConfig(false),
                         new LimitsConfig(16L << 30, 256, 256 << 20, 10_000, 30_000),
+                        new RecoverySettings(true, 1_000, 5_000, 3_600_000),
                         new MetricsConfig(Optional.of(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 9871))),
                         LogLevel.INFO));
         assertThat(config.paths().controlSocket()).isEqualTo(Path.of("/run/migrationd/control.sock"));
@@ -86,6 +88,19 @@ class ConfigLoaderTest {
     }
 
     @Test
+    void recoveryIsSetKeyByKey() throws ConfigException {
+        String file = "[recovery]\nauto = false\nmax-interval-millis = 50\ndead-peer-millis = 600_000\n";
+        Map<String, String> environment = Map.of("MIGRATIOND_CONFIG_RECOVERY_ANSWER_MILLIS", "0");
+        assertThat(load(file, environment, Map.of("recovery.auto", "true"))
+                        .config()
+                        .recovery())
+                .isEqualTo(new RecoverySettings(true, 50, 600_000, 0));
+        assertThat(load(file, environment, Map.of()).config().recovery().auto()).isFalse();
+        assertThat(RecoverySettings.DEFAULTS)
+                .isEqualTo(load("", Map.of(), Map.of()).config().recovery());
+    }
+
+    @Test
     void guestSocketFollowsTheRuntimeDirectory() throws ConfigException {
         assertThat(load("paths.runtime = \"/run/other\"", Map.of(), Map.of())
                         .config()
@@ -127,6 +142,13 @@ class ConfigLoaderTest {
         control.observe-uids = [[1]]            | control.observe-uids = [
         control.max-outgoing-bytes = 65536      | control.max-outgoing-bytes = 65536: allowed: at least control.max-message-bytes 1048576
         stream.listen-beyond-loopback = true    | stream.listen-beyond-loopback = true (FILE:1): allowed: false (this version has no TLS, and what listens beyond loopback needs it)
+        recovery.auto = 1                       | recovery.auto = 1 (FILE:1): allowed: true or false
+        recovery.auto = "yes"                   | recovery.auto = yes (FILE:1): allowed: true or false
+        recovery.max-interval-millis = 49       | recovery.max-interval-millis = 49 (FILE:1): allowed: an integer from 50 to 60000
+        recovery.max-interval-millis = 60001    | recovery.max-interval-millis = 60001 (FILE:1): allowed: an integer from 50 to 60000
+        recovery.dead-peer-millis = 199         | recovery.dead-peer-millis = 199 (FILE:1): allowed: an integer from 200 to 600000
+        recovery.answer-millis = -1             | recovery.answer-millis = -1 (FILE:1): allowed: an integer from 0 to 86400000
+        recovery.max-interval = 1000            | recovery.max-interval = 1000 (FILE:1): allowed: no such key
         metrics.address = "0.0.0.0:9871"        | metrics.address = 0.0.0.0:9871 (FILE:1): allowed: "off" or a loopback address with port
         metrics.address = "localhost:9871"      | metrics.address = localhost:9871 (FILE:1): allowed: "off" or a loopback address with port
         metrics.address = "127.0.0.1:65536"     | metrics.address = 127.0.0.1:65536 (FILE:1): allowed: "off" or a loopback address with port

@@ -3,10 +3,12 @@ package io.migrationd.migrationd.control;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.MigrationInfo.DowntimeSplit;
 import io.migrationd.migrationd.session.MigrationInfo.RamCounters;
 import io.migrationd.migrationd.session.MigrationInfo.XbzrleCounters;
+import io.migrationd.migrationd.session.PostcopyInfo;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -23,6 +25,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @DisplayName("Commands")
 @Timeout(value = 30, unit = TimeUnit.SECONDS)
@@ -40,6 +43,32 @@ class CommandsTest {
             "a reason",
             List.of("blocked"),
             List.of("tcp:127.0.0.1:4444", "tcp:[::1]:4445", "unix:/run/x.sock"));
+
+    private static final MigrationInfo PAUSED = new MigrationInfo(
+            "postcopy-paused",
+            null,
+            null,
+            null,
+            null,
+            null,
+            new RamCounters(1000, 2, 3, 4, 5, 6, 7, 8.5, 9, 10, 4096, 11, 200, 30),
+            null,
+            new PostcopyInfo(
+                    40,
+                    2L,
+                    11L,
+                    22L,
+                    33L,
+                    new PostcopyInfo.Latency(11, 250, 200, 900, 1000, List.of(0L, 5L, 6L)),
+                    7L,
+                    Map.of(100, 9L, 12, 3L),
+                    List.of(
+                            new PostcopyInfo.Recovery("reset", 1, 2L, 3L, 4L, 5),
+                            new PostcopyInfo.Recovery("silence", 6, null, null, null, 7)),
+                    9),
+            "silence",
+            List.of(),
+            List.of());
 
     private ControlFixture fixture;
 
@@ -63,6 +92,10 @@ class CommandsTest {
         by unix channel        | migrate          | {"channels": [{"channel-type": "main", "addr": {"transport": "socket", "type": "unix", "path": "/a"}}]} | migrate unix:/a
         empty channels and uri | migrate          | {"uri": "unix:/a", "channels": []}              | migrate unix:/a
         incoming               | migrate-incoming | {"uri": "tcp:127.0.0.1:0", "exit-on-error": false} | migrate-incoming tcp:127.0.0.1:0
+        resume                 | migrate          | {"uri": "tcp:h:1", "resume": true}              | migrate resume tcp:h:1
+        recover                | migrate-recover  | {"uri": "unix:/run/in.sock"}                    | migrate-recover unix:/run/in.sock
+        start postcopy         | migrate-start-postcopy | {}                                        | migrate-start-postcopy
+        pause                  | migrate-pause    | {}                                              | migrate-pause
         cancel                 | migrate_cancel   | {}                                              | migrate_cancel
         stop                   | stop             | {}                                              | stop
         """)
@@ -91,7 +124,6 @@ class CommandsTest {
         migrate                 | {"uri": "unix:/a", "blk": true} | Parameter 'blk' is unexpected
         migrate                 | {"uri": "unix:/a", "inc": true} | Parameter 'inc' is unexpected
         migrate                 | {"uri": "unix:/a", "detach": 1} | Parameter 'detach' expects boolean
-        migrate                 | {"uri": "unix:/a", "resume": true} | Cannot resume if there is no paused migration
         migrate                 | {"uri": "exec:cat"}         | unknown migration protocol: 'exec:cat'
         migrate                 | {"uri": "fd:1"}             | unknown migration protocol: 'fd:1'
         migrate                 | {"uri": "tcp:h"}            | 'tcp:h' has no port
@@ -106,6 +138,11 @@ class CommandsTest {
         migrate                 | {"channels": [{"channel-type": "main", "addr": {"transport": "socket", "type": "vsock"}}]} | Parameter 'channels[0].addr.type' does not accept value 'vsock'
         migrate                 | {"channels": [{"channel-type": "main", "addr": {"transport": "socket", "type": "unix", "host": "h"}}]} | Parameter 'channels[0].addr.path' is missing
         migrate                 | {"channels": [{"channel-type": "main", "addr": {"transport": "socket", "type": "unix", "path": "/a", "x": 1}}]} | Parameter 'channels[0].addr.x' is unexpected
+        migrate                 | {"resume": true}            | need either 'uri' or 'channels' argument
+        migrate-recover         | {}                          | Parameter 'uri' is missing
+        migrate-recover         | {"uri": "tcp:h"}            | 'tcp:h' has no port
+        migrate-pause           | {"x": 1}                    | Parameter 'x' is unexpected
+        migrate-start-postcopy  | {"x": 1}                    | Parameter 'x' is unexpected
         migrate-incoming        | {"uri": "unix:/a", "exit-on-error": "no"} | Parameter 'exit-on-error' expects boolean
         migrate-continue        | {}                          | Parameter 'state' is missing
         migrate-continue        | {"state": "x"}              | Parameter 'state' does not accept value 'x'
@@ -114,6 +151,11 @@ class CommandsTest {
         migrate-set-capabilities | {"capabilities": [{"capability": "bogus", "state": true}]} | Parameter 'capabilities[0].capability' does not accept value 'bogus'
         migrate-set-capabilities | {"capabilities": [{"capability": "events"}]} | Parameter 'capabilities[0].state' is missing
         migrate-set-capabilities | {"capabilities": [{"capability": "multifd", "state": true}]} | Capability 'multifd' is not supported by this daemon
+        migrate-set-capabilities | {"capabilities": [{"capability": "postcopy-preempt", "state": true}]} | Postcopy preempt requires postcopy-ram
+        migrate-set-capabilities | {"capabilities": [{"capability": "postcopy-ram", "state": false}, {"capability": "postcopy-preempt", "state": true}]} | Postcopy preempt requires postcopy-ram
+        migrate-set-parameters  | {"postcopy-policy": "soon"} | Parameter 'postcopy-policy' does not accept value 'soon'
+        migrate-set-parameters  | {"postcopy-policy": true}   | Parameter 'postcopy-policy' expects string
+        migrate-set-parameters  | {"postcopy-budget": 86400001} | Parameter 'postcopy-budget' expects an integer in the range of 0 to 86400000
         migrate-set-parameters  | {"downtime-limit": 2000001} | Parameter 'downtime-limit' expects an integer in the range of 0 to 2000000, not 2000001
         migrate-set-parameters  | {"downtime-limit": -1}      | Parameter 'downtime-limit' expects an integer in the range of 0 to 2000000
         migrate-set-parameters  | {"downtime-limit": 1.5}     | Parameter 'downtime-limit' expects integer
@@ -189,6 +231,39 @@ class CommandsTest {
     }
 
     @Test
+    void preemptGoesWithPostcopyAndNotWithout() throws IOException {
+        try (QmpTestClient client = fixture.guestClient("web01")) {
+            assertThat(client.ask(execute(
+                            "migrate-set-capabilities",
+                            "{\"capabilities\": [{\"capability\": \"postcopy-preempt\", \"state\": true},"
+                                    + " {\"capability\": \"postcopy-ram\", \"state\": true},"
+                                    + " {\"capability\": \"xbzrle\", \"state\": true}]}")))
+                    .isEqualTo("{\"return\": {}}");
+            assertThat(client.ask(execute(
+                            "migrate-set-capabilities",
+                            "{\"capabilities\": [{\"capability\": \"postcopy-ram\", \"state\": false}]}")))
+                    .contains("Postcopy preempt requires postcopy-ram");
+            assertThat(fixture.web.capabilities())
+                    .containsExactlyInAnyOrder(Capability.XBZRLE, Capability.POSTCOPY_RAM, Capability.POSTCOPY_PREEMPT);
+        }
+    }
+
+    @Test
+    void setsParametersOfPostcopy() throws IOException {
+        try (QmpTestClient client = fixture.guestClient("web01")) {
+            assertThat(client.ask(execute("query-migrate-parameters", "{}")))
+                    .contains("\"postcopy-policy\": \"manual\"");
+            client.ask(execute(
+                    "migrate-set-parameters",
+                    "{\"postcopy-policy\": \"after-first-pass\", \"max-postcopy-bandwidth\": 7}"));
+            client.ask(execute("migrate-set-parameters", "{\"postcopy-budget\": 1500}"));
+            assertThat(client.ask(execute("query-migrate-parameters", "{}")))
+                    .contains("\"max-postcopy-bandwidth\": 7, \"postcopy-policy\": \"after-first-pass\","
+                            + " \"postcopy-budget\": 1500");
+        }
+    }
+
+    @Test
     void setsSomeParametersAndKeepsTheOthers() throws IOException {
         try (QmpTestClient client = fixture.guestClient("web01")) {
             client.ask(execute("migrate-set-parameters", "{\"downtime-limit\": 50, \"max-bandwidth\": -1}"));
@@ -228,8 +303,33 @@ class CommandsTest {
     }
 
     @Test
-    void resultsHaveTheTypesThatTheSchemaPromises() throws Exception {
-        fixture.web.info = COMPLETED;
+    void showsAPausedPostcopy() throws IOException {
+        fixture.web.info = PAUSED;
+        try (QmpTestClient client = fixture.guestClient("web01")) {
+            assertThat(client.ask(execute("query-migrate", "{}"))).isEqualTo("""
+                            {"return": {"status": "postcopy-paused", \
+                            "ram": {"transferred": 1000, "remaining": 2, "total": 3, "duplicate": 4, "normal": 5, \
+                            "normal-bytes": 6, "dirty-pages-rate": 7, "mbps": 8.5, "dirty-sync-count": 9, \
+                            "postcopy-requests": 40, "page-size": 4096, "multifd-bytes": 0, "pages-per-second": 11, \
+                            "precopy-bytes": 200, "downtime-bytes": 30, "postcopy-bytes": 770, \
+                            "dirty-sync-missed-zero-copy": 0}, \
+                            "postcopy-blocktime": 7, "postcopy-vcpu-blocktime": [3, 9], \
+                            "postcopy-latency": 250000, "postcopy-latency-dist": [0, 5, 6], \
+                            "postcopy": {"requests": 40, "pending-requests": 2, "urgent-pages": 11, "near-pages": 22, \
+                            "background-pages": 33, "faults": {"count": 11, "mean-micros": 250, "p50-micros": 200, \
+                            "p99-micros": 900, "max-micros": 1000, "buckets": [0, 5, 6]}, "blocktime-millis": 7, \
+                            "thread-blocktime": [{"thread": 12, "millis": 3}, {"thread": 100, "millis": 9}], \
+                            "recoveries": [{"cause": "reset", "detect-micros": 1, "reconnect-micros": 2, \
+                            "resync-micros": 3, "first-page-micros": 4, "attempts": 5}, \
+                            {"cause": "silence", "detect-micros": 6, "attempts": 7}], "recovery-count": 9}, \
+                            "error-desc": "silence"}}""");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void resultsHaveTheTypesThatTheSchemaPromises(boolean postcopy) throws Exception {
+        fixture.web.info = postcopy ? PAUSED : COMPLETED;
         Commands commands = new Commands(
                 fixture.guests, new DaemonFacts("0.1.0", 1, ControlFixture.NOW, Map::of), () -> ControlFixture.NOW);
         for (CommandTable table : List.of(commands.ofDaemon(), commands.ofGuest("web01"))) {
@@ -256,6 +356,9 @@ class CommandsTest {
             Set<String> names = new TreeSet<>();
             JsonNode schema = result(client.ask(execute("query-qmp-schema", "{}")));
             for (JsonNode entry : schema) {
+                assertThat(entry.path("allow-oob").booleanValue())
+                        .isEqualTo(Set.of("migrate-pause", "migrate-recover")
+                                .contains(entry.get("name").textValue()));
                 assertThat(names.add(entry.get("name").textValue()))
                         .as(entry.toString())
                         .isTrue();

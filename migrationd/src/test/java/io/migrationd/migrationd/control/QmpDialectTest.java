@@ -80,7 +80,7 @@ class QmpDialectTest {
         arguments: array      | {"execute": "stop", "arguments": []}   | GenericError | QMP input member 'arguments' must be an object
         arguments: null       | {"execute": "stop", "arguments": null} | GenericError | QMP input member 'arguments' must be an object
         unknown command       | {"execute": "x-y"}              | CommandNotFound | The command x-y has not been found
-        a command of postcopy | {"execute": "migrate-start-postcopy"} | CommandNotFound | The command migrate-start-postcopy has not been found
+        a command of QEMU's   | {"execute": "yank"}             | CommandNotFound | The command yank has not been found
         broken                | {"execute" "stop"}              | GenericError    | JSON parse error
         comma too many        | {"execute": "stop",}            | GenericError    | JSON parse error
         same key twice        | {"execute": "stop", "execute": "cont"} | GenericError | JSON parse error
@@ -214,7 +214,7 @@ class QmpDialectTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
         in-band command    | {'exec-oob': 'query-status', 'id': 7}           | GenericError    | The command query-status does not support OOB
         yank               | {'exec-oob': 'yank', 'id': 7}                   | CommandNotFound | The command yank has not been found
-        migrate-recover    | {'exec-oob': 'migrate-recover', 'id': 7}        | CommandNotFound | The command migrate-recover has not been found
+        without arguments  | {'exec-oob': 'migrate-recover', 'id': 7}        | GenericError    | Parameter 'uri' is missing
         """)
     void outOfBandOvertakesWhatWaits(String why, String input, String errorClass, String text) throws IOException {
         CountDownLatch gate = new CountDownLatch(1);
@@ -225,6 +225,23 @@ class QmpDialectTest {
                     .contains("\"class\": \"" + errorClass + "\"")
                     .contains(text)
                     .endsWith("\"id\": 7}");
+            gate.countDown();
+            assertThat(client.readLine()).isEqualTo("{\"return\": {}, \"id\": 1}");
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+        {'exec-oob': 'migrate-pause', 'id': 7}                                           | migrate-pause
+        {'exec-oob': 'migrate-recover', 'arguments': {'uri': 'tcp:127.0.0.1:1'}, 'id': 7} | migrate-recover tcp:127.0.0.1:1
+        """)
+    void pauseAndRecoverRunWhileAnotherCommandHangs(String input, String call) throws IOException {
+        CountDownLatch gate = new CountDownLatch(1);
+        fixture.web.stopGate = gate;
+        try (QmpTestClient client = QmpTestClient.negotiated(fixture.paths.guestControlSocket("web01"), WITH_OOB)) {
+            client.send("{'execute': 'stop', 'id': 1}");
+            assertThat(client.ask(input)).isEqualTo("{\"return\": {}, \"id\": 7}");
+            assertThat(fixture.web.calls).contains(call);
             gate.countDown();
             assertThat(client.readLine()).isEqualTo("{\"return\": {}, \"id\": 1}");
         }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.metrics.Meters.CommandOutcome;
 import io.migrationd.migrationd.metrics.Meters.Outcome;
+import io.migrationd.migrationd.metrics.Meters.PageCause;
 import io.migrationd.migrationd.metrics.Meters.PageKind;
 import io.migrationd.migrationd.metrics.Meters.Role;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
@@ -55,6 +57,12 @@ class MetricsServerTest {
         meters.pagesSent(PageKind.XBZRLE, 30);
         meters.pagesReceived(PageKind.ZERO, 40);
         meters.passCompleted();
+        meters.postcopyRequests(Role.DESTINATION, 50);
+        meters.postcopyPages(PageCause.URGENT, 60);
+        meters.postcopyPages(PageCause.BACKGROUND, 70);
+        meters.postcopyPaused(Role.SOURCE);
+        meters.postcopyRecovered(Role.SOURCE);
+        meters.faultLatencies(List.of(0L, 0L, 0L, 0L, 0L, 0L, 0L, 3L, 0L, 1L), 1120);
         meters.watchGuests(GuestKind.PARKED, () -> 3);
         meters.command("migrate", CommandOutcome.OK);
         meters.controlClients(5);
@@ -80,6 +88,17 @@ class MetricsServerTest {
                         "migration_pages_sent_total{kind=\"xbzrle\"} 30.0",
                         "migration_pages_received_total{kind=\"zero\"} 40.0",
                         "migration_passes_total 1.0",
+                        "migration_postcopy_requests_total{role=\"destination\"} 50.0",
+                        "migration_postcopy_pages_total{cause=\"urgent\"} 60.0",
+                        "migration_postcopy_pages_total{cause=\"near\"} 0.0",
+                        "migration_postcopy_pages_total{cause=\"background\"} 70.0",
+                        "migration_postcopy_pauses_total{role=\"source\"} 1.0",
+                        "migration_postcopy_recoveries_total{role=\"source\"} 1.0",
+                        "migration_postcopy_fault_latency_seconds_bucket{le=\"1.28E-4\"} 0",
+                        "migration_postcopy_fault_latency_seconds_bucket{le=\"2.56E-4\"} 3",
+                        "migration_postcopy_fault_latency_seconds_bucket{le=\"5.12E-4\"} 3",
+                        "migration_postcopy_fault_latency_seconds_bucket{le=\"0.001024\"} 4",
+                        "migration_postcopy_fault_latency_seconds_sum 0.00112",
                         "guests{kind=\"parked\"} 3.0",
                         "control_commands_total{command=\"migrate\",outcome=\"ok\"} 1.0",
                         "control_clients 5.0")

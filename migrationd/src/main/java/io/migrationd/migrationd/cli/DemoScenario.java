@@ -1,0 +1,41 @@
+package io.migrationd.migrationd.cli;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/** What the demo shows. */
+enum DemoScenario {
+    /** A guest moves while it runs. */
+    PRECOPY(5_000),
+    /** A guest that writes faster than precopy may send goes over to postcopy. */
+    POSTCOPY(25_000),
+    /** The same; the link is cut and the destination's daemon killed in the middle. */
+    RECOVERY(25_000);
+
+    private final long usualRate;
+
+    DemoScenario(long usualRate) {
+        this.usualRate = usualRate;
+    }
+
+    /** Writes per second of the guest, unless the command line says another number. */
+    long usualRate() {
+        return usualRate;
+    }
+
+    String title() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    static Optional<DemoScenario> named(String title) {
+        return Arrays.stream(values())
+                .filter(scenario -> scenario.title().equals(title))
+                .findFirst();
+    }
+
+    static String titles() {
+        return Arrays.stream(values()).map(DemoScenario::title).collect(Collectors.joining(", "));
+    }
+}
