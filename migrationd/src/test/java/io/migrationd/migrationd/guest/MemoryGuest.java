@@ -317,7 +317,7 @@ public final class MemoryGuest implements Guest, AutoCloseable {
             PresentPages.mark(incoming);
             present.add(incoming);
         }
-        return StoredIncomingMemory.of(session, present);
+        return StoredIncomingMemory.of(present);
     }
 
     @Override
@@ -418,7 +418,7 @@ public final class MemoryGuest implements Guest, AutoCloseable {
 
         @Override
         public IncomingMemory listen(String session, List<IncomingBlock> incoming) {
-            return StoredIncomingMemory.of(session, incoming);
+            return StoredIncomingMemory.of(incoming);
         }
 
         @Override

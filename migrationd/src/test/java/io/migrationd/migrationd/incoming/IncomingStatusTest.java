@@ -53,7 +53,7 @@ class IncomingStatusTest {
     @Test
     void nothingIsForgotten() {
         assertThat(COLUMNS).containsExactlyInAnyOrder(Event.values());
-        assertThat(IncomingStatus.TABLE).hasSize(16).doesNotHaveDuplicates();
+        assertThat(IncomingStatus.TABLE).hasSize(15).doesNotHaveDuplicates();
     }
 
     @Test
