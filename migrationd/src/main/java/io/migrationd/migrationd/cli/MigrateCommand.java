@@ -78,9 +78,11 @@ final class MigrateCommand implements Callable<Integer> {
             paramLabel = "never|manual|after-first-pass|auto",
             defaultValue = "never",
             description = {
-                "Let the guest run at the destination before all of its memory is there; the destination needs --postcopy",
-                "too. manual: at migrationctl start-postcopy NAME. after-first-pass: when each page was sent once. auto:",
-                "when the guest writes faster than the link carries, or the budget is over. Default: never."
+                "Let the guest run at the destination, which needs --postcopy too, before all of its memory is there.",
+                "manual: at migrationctl start-postcopy NAME.",
+                "after-first-pass: when each page was sent once.",
+                "auto: when it writes faster than the link carries, or the budget is over.",
+                "Default: never."
             })
     private PostcopyStart postcopy = PostcopyStart.NEVER;
 

@@ -9,8 +9,9 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "pause",
         description = {
-            "Breaks the connection of a guest's postcopy, on either side. The guest goes on at the destination until it",
-            "needs a page that is missing. A pause by hand ends by hand: resume (source) or recover (destination)."
+            "Breaks the connection of a guest's postcopy, on either side.",
+            "The guest goes on at the destination until it needs a page that is missing.",
+            "A pause by hand ends by hand: resume (source) or recover (destination)."
         })
 final class PauseCommand implements Callable<Integer> {
     private final MigrationctlMain main;

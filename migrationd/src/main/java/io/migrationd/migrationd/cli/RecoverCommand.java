@@ -13,8 +13,9 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "recover",
         description = {
-            "Lets the destination of a paused postcopy listen at another address, and prints it. The source then goes on",
-            "with: migrationctl resume NAME --to URI. Not needed where the old address still works."
+            "Lets the destination of a paused postcopy listen at another address, and prints it.",
+            "The source then goes on with: migrationctl resume NAME --to URI.",
+            "Not needed where the old address still works."
         })
 final class RecoverCommand implements Callable<Integer> {
     private static final Duration LISTEN_TIMEOUT = Duration.ofSeconds(10);

@@ -12,9 +12,9 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "resume",
         description = {
-            "Lets a paused postcopy go on over a new connection from here, the source, and waits for its end. If the",
-            "attempt fails the migration is paused again and nothing is lost. Not needed where recovery is automatic",
-            "and the destination has its old address."
+            "Lets a paused postcopy go on over a new connection from here, the source, and waits for its end.",
+            "If the attempt fails the migration is paused again and nothing is lost.",
+            "Not needed where recovery is automatic and the destination has its old address."
         })
 final class ResumeCommand implements Callable<Integer> {
     private final MigrationctlMain main;
