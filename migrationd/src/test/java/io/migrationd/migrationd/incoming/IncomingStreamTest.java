@@ -206,14 +206,14 @@ class IncomingStreamTest {
         command 12                 | known  | {head} {rp} 08 000c 0000       | command.number at offset 36: expected 1 to 11, got 12
         PING of 3 bytes            | known  | {head} {rp} 08 0002 0003 000001 | command.ping.length at offset 38: expected 4 bytes, got 3 bytes
         OPEN_RETURN_PATH of 1 byte | known  | {head} {rp} 08 0001 0001 00    | command.open-return-path.length at offset 38: expected 0 bytes, got 1 bytes
-        ADVISE                     | parked | {head} {rp} 08 0003 0010 0000000000001000 0000000000001000 | command POSTCOPY_ADVISE at offset 35: expected a precopy stream (postcopy-ram is off here), got POSTCOPY_ADVISE
-        ADVISE without sizes       | parked | {head} {rp} 08 0003 0000       | command POSTCOPY_ADVISE at offset 35: expected a precopy stream (postcopy-ram is off here), got POSTCOPY_ADVISE
+        ADVISE                     | parked | {head} {rp} 08 0003 0010 0000000000001000 0000000000001000 | command POSTCOPY_ADVISE at offset 35: expected a command that is legal here (postcopy-ram is off here), got POSTCOPY_ADVISE
+        ADVISE without sizes       | parked | {head} {rp} 08 0003 0000       | command POSTCOPY_ADVISE at offset 35: expected a command that is legal here (postcopy-ram is off here), got POSTCOPY_ADVISE
         ADVISE of 8 bytes          | parked | {head} {rp} 08 0003 0008 0000000000001000 | command.postcopy-advise.length at offset 38: expected 0 or 16 bytes, got 8 bytes
-        LISTEN                     | parked | {head} {rp} {ram} 08 0004 0000 | command POSTCOPY_LISTEN at offset 84: expected a precopy stream (no POSTCOPY_ADVISE came before), got POSTCOPY_LISTEN
-        RUN                        | parked | {head} {rp} {ram} 08 0005 0000 | command POSTCOPY_RUN at offset 84: expected a precopy stream (no POSTCOPY_LISTEN came before), got POSTCOPY_RUN
-        DISCARD                    | parked | {head} {rp} {ram} 08 0006 0015 00 02 "m0" 00 0000000000000000 0000000000001000 | command POSTCOPY_RAM_DISCARD at offset 84: expected a precopy stream (no POSTCOPY_ADVISE came before), got POSTCOPY_RAM_DISCARD
-        PACKAGED                   | parked | {head} {rp} {ram} 08 0007 0004 00000001 00 | command PACKAGED at offset 84: expected a precopy stream (postcopy-ram is off here), got PACKAGED
-        ENABLE_COLO                | parked | {head} {rp} {ram} 08 0008 0000 | command ENABLE_COLO at offset 84: expected a precopy stream (x-colo is off here), got ENABLE_COLO
+        LISTEN                     | parked | {head} {rp} {ram} 08 0004 0000 | command POSTCOPY_LISTEN at offset 84: expected a command that is legal here (it belongs into a package), got POSTCOPY_LISTEN
+        RUN                        | parked | {head} {rp} {ram} 08 0005 0000 | command.postcopy-state at offset 84: expected a command that is legal in state NONE, got RUN
+        DISCARD                    | parked | {head} {rp} {ram} 08 0006 0015 00 02 "m0" 00 0000000000000000 0000000000001000 | command.postcopy-state at offset 84: expected a command that is legal in state NONE, got DISCARD
+        PACKAGED                   | parked | {head} {rp} {ram} 08 0007 0004 00000001 00 | command PACKAGED at offset 84: expected a command that is legal here (no POSTCOPY_ADVISE came before), got PACKAGED
+        ENABLE_COLO                | parked | {head} {rp} {ram} 08 0008 0000 | command ENABLE_COLO at offset 84: expected a command that is legal here (x-colo is off here), got ENABLE_COLO
         RECV_BITMAP, unknown block | parked | {head} {rp} {ram} 08 000a 0003 02 "m9" | command RECV_BITMAP at offset 84: expected an announced block, got 'm9'
         RECV_BITMAP before ram     | parked | {head} {rp} 08 000a 0003 02 "m0" | command RECV_BITMAP at offset 35: expected an announced block, got 'm0'
         RECV_BITMAP, bad length    | parked | {head} {rp} {ram} 08 000a 0004 02 "m0" | command.recv-bitmap.length at offset 87: expected 3 bytes, 1 + name, got 4 bytes
