@@ -13,6 +13,11 @@ final class LinkOptions {
     /** One read takes up to this much, so that page records are mostly whole within one buffer. */
     private static final int RECEIVE_BYTES = 256 * 1024;
 
+    /** What the kernel may hold that it has not sent yet, where somebody may wait for the next page. */
+    private static final long SHORT_QUEUE_UNSENT_BYTES = 128 * 1024;
+
+    private static final int KEEPALIVE_SECONDS = 1;
+
     private LinkOptions() {}
 
     static void configure(Channel channel, long stallTimeoutMillis) {
@@ -31,6 +36,30 @@ final class LinkOptions {
     static void lingerZero(Channel channel) {
         if (channel instanceof SocketChannel tcp) {
             tcp.config().setSoLinger(0);
+        }
+    }
+
+    /** Event loop. See {@link MigrationChannel#keepQueueShort}. */
+    static void keepQueueShort(Channel channel) {
+        if (channel instanceof SocketChannel && channel.isActive()) {
+            channel.config().setOption(EpollChannelOption.TCP_NOTSENT_LOWAT, SHORT_QUEUE_UNSENT_BYTES);
+        }
+    }
+
+    /**
+     * Event loop. See {@link MigrationChannel#deadPeerTimeout}. With both set the kernel ends an idle connection by the
+     * user timeout, not by the count of its probes: tcp(7).
+     */
+    static void deadPeerTimeout(Channel channel, long millis) {
+        if (channel instanceof SocketChannel && channel.isActive()) {
+            channel.config()
+                    .setOptions(Map.of(
+                            EpollChannelOption.TCP_KEEPIDLE,
+                            KEEPALIVE_SECONDS,
+                            EpollChannelOption.TCP_KEEPINTVL,
+                            KEEPALIVE_SECONDS,
+                            EpollChannelOption.TCP_USER_TIMEOUT,
+                            (int) Math.min(millis, Integer.MAX_VALUE)));
         }
     }
 

@@ -97,19 +97,24 @@ public final class Links implements AutoCloseable {
 
     /** Begins to connect, for who may want to give up. */
     public Connecting beginConnect(MigrationUri uri) throws IOException {
+        return beginConnect(uri, connectTimeoutMillis);
+    }
+
+    /** The same, with another timeout. */
+    public Connecting beginConnect(MigrationUri uri, long timeoutMillis) throws IOException {
         AtomicReference<NettyChannel> connected = new AtomicReference<>();
         Bootstrap bootstrap = new Bootstrap()
                 .group(group)
                 .channel(clientClass(uri))
-                .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, (int) connectTimeoutMillis)
+                .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, (int) timeoutMillis)
                 .handler(initializer(uri.toString(), connected::set));
         ChannelFuture future = bootstrap.connect(address(uri));
         return new Connecting() {
             @Override
             public MigrationChannel await() throws IOException {
-                if (!future.awaitUninterruptibly(connectTimeoutMillis + 1000)) {
+                if (!future.awaitUninterruptibly(timeoutMillis + 1000)) {
                     future.cancel(false);
-                    throw new IOException("no connection to %s within %d ms".formatted(uri, connectTimeoutMillis));
+                    throw new IOException("no connection to %s within %d ms".formatted(uri, timeoutMillis));
                 }
                 NettyChannel channel = connected.get();
                 if (!future.isSuccess() || channel == null) {

@@ -28,6 +28,9 @@ public interface MigrationChannel extends AutoCloseable {
     /** Bytes the socket has taken. */
     long bytesSent();
 
+    /** Bytes handed over so far; those beyond {@link #bytesSent} wait for the socket. */
+    long bytesAccepted();
+
     /** Bytes that came. */
     long bytesReceived();
 
@@ -42,6 +45,15 @@ public interface MigrationChannel extends AutoCloseable {
 
     /** Breaks the connection if the peer has not ended its direction within {@code millis} from now. */
     void failIfNotEnded(long millis);
+
+    /**
+     * From now on little waits ahead of what is written next: fewer buffers are on their way, and the kernel takes no
+     * more than it can soon send. For postcopy, where somebody may wait for the next page.
+     */
+    void keepQueueShort();
+
+    /** How long the kernel waits for a peer that does not acknowledge, data or keepalive probes. TCP only. */
+    void deadPeerTimeout(long millis);
 
     /** Breaks the connection at once; readers and writers fail with {@code cause}. The first cause wins. */
     void abort(IOException cause);

@@ -23,6 +23,9 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     /** Buffers on their way to the socket at most; with the socket's own buffer this is all that is in flight. */
     private static final int BUFFERS = 6;
 
+    /** The same where somebody may wait for the next page. */
+    private static final int BUFFERS_OF_A_SHORT_QUEUE = 3;
+
     private static final long CLOSE_DEADLINE_MILLIS = 2_000;
 
     private final DuplexChannel channel;
@@ -34,8 +37,10 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     private final Condition changed = lock.newCondition();
     // Guarded by lock.
     private final ArrayDeque<SendBuffer> free = new ArrayDeque<>();
-    private int created;
+    private int mostBuffers = BUFFERS;
+    private int buffersOut;
     private int inFlight;
+    private long bytesAccepted;
     private long bytesSent;
     private @Nullable IOException failure;
     private boolean closed;
@@ -89,14 +94,14 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
             long left = TimeUnit.MILLISECONDS.toNanos(stallTimeoutMillis);
             while (true) {
                 throwIfBroken();
-                SendBuffer buffer = free.poll();
-                if (buffer != null) {
+                if (buffersOut < mostBuffers) {
+                    buffersOut++;
+                    SendBuffer buffer = free.poll();
+                    if (buffer == null) {
+                        return new SendBuffer();
+                    }
                     buffer.limit(0);
                     return buffer;
-                }
-                if (created < BUFFERS) {
-                    created++;
-                    return new SendBuffer();
                 }
                 if (left <= 0) {
                     throw new IOException(
@@ -118,7 +123,7 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
             giveBack(buffer);
             return;
         }
-        started();
+        started(length);
         channel.writeAndFlush(Unpooled.wrappedBuffer(buffer.filled())).addListener(future -> {
             finished(length, future.isSuccess() ? null : future.cause());
             giveBack(buffer);
@@ -127,7 +132,7 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
 
     @Override
     public void writeSmall(byte[] message) throws IOException {
-        started();
+        started(message.length);
         channel.writeAndFlush(Unpooled.wrappedBuffer(message))
                 .addListener(future -> finished(message.length, future.isSuccess() ? null : future.cause()));
     }
@@ -163,6 +168,16 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         lock.lock();
         try {
             return bytesSent;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public long bytesAccepted() {
+        lock.lock();
+        try {
+            return bytesAccepted;
         } finally {
             lock.unlock();
         }
@@ -211,6 +226,22 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     }
 
     @Override
+    public void keepQueueShort() {
+        lock.lock();
+        try {
+            mostBuffers = BUFFERS_OF_A_SHORT_QUEUE;
+        } finally {
+            lock.unlock();
+        }
+        channel.eventLoop().execute(() -> LinkOptions.keepQueueShort(channel));
+    }
+
+    @Override
+    public void deadPeerTimeout(long millis) {
+        channel.eventLoop().execute(() -> LinkOptions.deadPeerTimeout(channel, millis));
+    }
+
+    @Override
     public void abort(IOException cause) {
         failSending(cause);
         received.fail(cause);
@@ -254,11 +285,12 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         received.close();
     }
 
-    private void started() throws IOException {
+    private void started(int length) throws IOException {
         lock.lock();
         try {
             throwIfBroken();
             inFlight++;
+            bytesAccepted += length;
         } finally {
             lock.unlock();
         }
@@ -283,6 +315,7 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         lock.lock();
         try {
             free.add(buffer);
+            buffersOut--;
             changed.signalAll();
         } finally {
             lock.unlock();

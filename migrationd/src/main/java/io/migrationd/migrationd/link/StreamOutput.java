@@ -37,14 +37,19 @@ public final class StreamOutput {
 
     /** Writes bytes of any number. */
     public void write(byte[] bytes) throws IOException {
+        write(bytes, bytes.length);
+    }
+
+    /** Writes the first {@code count} of {@code bytes}. */
+    public void write(byte[] bytes, int count) throws IOException {
         int done = 0;
-        while (done < bytes.length) {
+        while (done < count) {
             SendBuffer buffer = room(1);
-            int piece = Math.min(buffer.room(), bytes.length - done);
+            int piece = Math.min(buffer.room(), count - done);
             buffer.append(bytes, done, piece);
             done += piece;
         }
-        written += bytes.length;
+        written += count;
     }
 
     /** Writes what was collected. */

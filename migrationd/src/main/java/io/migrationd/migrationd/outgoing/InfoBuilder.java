@@ -4,6 +4,7 @@ import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.MigrationInfo.XbzrleCounters;
+import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.postcopy.memory.RamBlock;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -14,44 +15,44 @@ final class InfoBuilder {
 
     private InfoBuilder() {}
 
-    static MigrationInfo build(
-            OutgoingRequest request,
-            Guest guest,
-            OutgoingStatus status,
-            @Nullable String error,
-            long bytesSent,
-            RamCounters counters,
-            double bytesPerSecond,
-            Timeline timeline) {
+    static MigrationInfo build(OutgoingParts parts, @Nullable PostcopyInfo postcopy) {
+        OutgoingRequest request = parts.request();
+        Guest guest = request.guest();
+        RamCounters counters = parts.counters();
+        Timeline timeline = parts.timeline();
+        double bytesPerSecond = parts.bandwidth().bytesPerSecond();
+        OutgoingStatus status = parts.state().status();
         boolean completed = status == OutgoingStatus.COMPLETED;
         long remaining = completed ? 0 : counters.remainingBytes.get();
-        Long expectedDowntime =
-                bytesPerSecond > 0 && !status.isTerminal() ? (long) (remaining * 1000 / bytesPerSecond) : null;
+        // In postcopy the guest is back at work before all is sent.
+        boolean downtimeOver = completed || status.isPostcopy();
+        Long expectedDowntime = bytesPerSecond > 0 && !status.isTerminal() && !downtimeOver
+                ? (long) (remaining * 1000 / bytesPerSecond)
+                : null;
         return new MigrationInfo(
                 status.qmpName(),
                 timeline.totalNanos() / NANOS_PER_MILLI,
                 timeline.setupNanos() < 0 ? null : Long.valueOf(timeline.setupNanos() / NANOS_PER_MILLI),
-                completed && timeline.downtimeNanos() >= 0
+                downtimeOver && timeline.downtimeNanos() >= 0
                         ? Long.valueOf(timeline.downtimeNanos() / NANOS_PER_MILLI)
                         : null,
                 expectedDowntime,
-                completed ? timeline.split() : null,
-                ram(guest, bytesSent, remaining, counters, bytesPerSecond, timeline),
+                downtimeOver ? timeline.split() : null,
+                ram(parts, remaining, postcopy == null ? 0 : postcopy.requests()),
                 request.has(Capability.XBZRLE) ? xbzrle(request, counters, guest.targetPageSizeBytes()) : null,
-                null,
-                error,
+                postcopy,
+                parts.state().error(),
                 List.of(),
                 List.of());
     }
 
-    private static MigrationInfo.RamCounters ram(
-            Guest guest,
-            long bytesSent,
-            long remaining,
-            RamCounters counters,
-            double bytesPerSecond,
-            Timeline timeline) {
+    private static MigrationInfo.RamCounters ram(OutgoingParts parts, long remaining, long postcopyRequests) {
+        Guest guest = parts.request().guest();
+        RamCounters counters = parts.counters();
+        Timeline timeline = parts.timeline();
+        double bytesPerSecond = parts.bandwidth().bytesPerSecond();
         int page = guest.targetPageSizeBytes();
+        long bytesSent = parts.state().bytesSent();
         long before = timeline.isDowntime() ? timeline.bytesBeforeDowntime() : bytesSent;
         return new MigrationInfo.RamCounters(
                 bytesSent,
@@ -63,7 +64,7 @@ final class InfoBuilder {
                 counters.dirtyPagesRate.get(),
                 bytesPerSecond * 8 / 1e6,
                 counters.dirtySyncs.get(),
-                0,
+                postcopyRequests,
                 page,
                 (long) (bytesPerSecond / page),
                 before,

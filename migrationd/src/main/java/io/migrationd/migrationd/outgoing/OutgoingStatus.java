@@ -15,6 +15,14 @@ public enum OutgoingStatus {
     PRE_SWITCHOVER("pre-switchover"),
     /** The guest is stopped; the last pages and the devices go out, the destination's word is awaited. */
     DEVICE("device"),
+    /** The guest was given to the destination and may run there; pages that it has not got yet go out. */
+    POSTCOPY_ACTIVE("postcopy-active"),
+    /** The same, but the connection broke; memory and what is left to send are kept. */
+    POSTCOPY_PAUSED("postcopy-paused"),
+    /** A new connection is being made. */
+    POSTCOPY_RECOVER_SETUP("postcopy-recover-setup"),
+    /** Over the new connection both sides find out what is left to send. */
+    POSTCOPY_RECOVER("postcopy-recover"),
     /** The destination has the guest. */
     COMPLETED("completed"),
     /** It did not work; {@code error-desc} says why and where the guest is. */
@@ -29,6 +37,13 @@ public enum OutgoingStatus {
         START_SENDING,
         REACH_GATE,
         SWITCH_OVER,
+        /** The right to run was given up before all pages were sent. */
+        HAND_OVER,
+        /** The connection broke, or an operator broke it. */
+        BREAK,
+        RECONNECT,
+        RECOVER,
+        RESUME,
         COMPLETE,
         FAIL,
         CANCEL,
@@ -53,6 +68,19 @@ public enum OutgoingStatus {
             new Transition(DEVICE, Event.COMPLETE, COMPLETED),
             new Transition(DEVICE, Event.FAIL, FAILED),
             new Transition(DEVICE, Event.CANCEL, CANCELLING),
+            new Transition(DEVICE, Event.HAND_OVER, POSTCOPY_ACTIVE),
+            new Transition(POSTCOPY_ACTIVE, Event.BREAK, POSTCOPY_PAUSED),
+            new Transition(POSTCOPY_ACTIVE, Event.COMPLETE, COMPLETED),
+            new Transition(POSTCOPY_ACTIVE, Event.FAIL, FAILED),
+            new Transition(POSTCOPY_PAUSED, Event.RECONNECT, POSTCOPY_RECOVER_SETUP),
+            new Transition(POSTCOPY_PAUSED, Event.FAIL, FAILED),
+            new Transition(POSTCOPY_RECOVER_SETUP, Event.RECOVER, POSTCOPY_RECOVER),
+            new Transition(POSTCOPY_RECOVER_SETUP, Event.BREAK, POSTCOPY_PAUSED),
+            new Transition(POSTCOPY_RECOVER_SETUP, Event.FAIL, FAILED),
+            new Transition(POSTCOPY_RECOVER, Event.RESUME, POSTCOPY_ACTIVE),
+            new Transition(POSTCOPY_RECOVER, Event.COMPLETE, COMPLETED),
+            new Transition(POSTCOPY_RECOVER, Event.BREAK, POSTCOPY_PAUSED),
+            new Transition(POSTCOPY_RECOVER, Event.FAIL, FAILED),
             new Transition(CANCELLING, Event.STOPPED, CANCELLED));
 
     private final String qmpName;
@@ -64,6 +92,14 @@ public enum OutgoingStatus {
     /** The name in query-migrate and in events. */
     public String qmpName() {
         return qmpName;
+    }
+
+    /** Whether the guest was given away with pages still to send: nothing but the destination's word ends this. */
+    public boolean isPostcopy() {
+        return switch (this) {
+            case POSTCOPY_ACTIVE, POSTCOPY_PAUSED, POSTCOPY_RECOVER_SETUP, POSTCOPY_RECOVER -> true;
+            default -> false;
+        };
     }
 
     /** Whether nothing follows. */

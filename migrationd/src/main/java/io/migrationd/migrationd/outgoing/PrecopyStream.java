@@ -7,6 +7,7 @@ import io.migrationd.migrationd.session.StreamPings;
 import io.migrationd.migrationd.state.SavingHandler;
 import io.migrationd.protocol.ram.RamFlags;
 import io.migrationd.protocol.stream.Command;
+import io.migrationd.protocol.stream.Command.PageSizes;
 import io.migrationd.protocol.stream.Configuration;
 import io.migrationd.protocol.stream.ConfigurationCodec;
 import io.migrationd.protocol.stream.DescriptionElement;
@@ -27,14 +28,15 @@ import java.util.UUID;
  * due is {@link OutgoingMigration}'s to decide. One thread.
  */
 final class PrecopyStream {
-    private static final int RAM_SECTION_ID = 1;
+    /** RAM is the only section of many parts; devices follow it. */
+    static final int RAM_SECTION_ID = 1;
+
     private static final String RAM_IDSTR = "ram";
     private static final int COMMON_PAGE_BITS = 12;
 
     private final Guest guest;
     private final SavingHandler ram;
     private final StreamOutput out;
-    private int nextSectionId = RAM_SECTION_ID + 1;
     private String description = "";
 
     PrecopyStream(Guest guest, SavingHandler ram, StreamOutput out) {
@@ -48,7 +50,12 @@ final class PrecopyStream {
         return out.position();
     }
 
-    void head(boolean withReturnPath, Optional<UUID> uuid) throws IOException {
+    /**
+     * Header, configuration and first commands.
+     *
+     * @param advice page sizes of a guest that may be sent by postcopy
+     */
+    void head(boolean withReturnPath, Optional<PageSizes> advice, Optional<UUID> uuid) throws IOException {
         WireWriter head = new WireWriter();
         StreamHeader.write(head);
         String machineType = guest.machineType()
@@ -57,6 +64,9 @@ final class PrecopyStream {
         if (withReturnPath) {
             StreamElementCodec.writeCommand(new Command.OpenReturnPath(), head);
             StreamElementCodec.writeCommand(new Command.Ping(StreamPings.START), head);
+        }
+        if (advice.isPresent()) {
+            StreamElementCodec.writeCommand(new Command.PostcopyAdvise(advice), head);
         }
         out.write(head);
     }
@@ -93,21 +103,32 @@ final class PrecopyStream {
         footer(RAM_SECTION_ID);
     }
 
-    /** The guest is stopped: its devices, and its run state unless that is among them already. */
+    /** The guest is stopped: its devices. */
     void devices() throws IOException {
+        List<DeviceSection> devices = devicesOf(guest);
+        int id = RAM_SECTION_ID;
+        for (DeviceSection device : devices) {
+            WireWriter section = new WireWriter();
+            writeDevice(++id, device, section);
+            out.write(section);
+        }
+        description = Descriptions.of(guest.targetPageSizeBytes(), devices);
+    }
+
+    /** The devices of the stopped guest, and its run state unless that is among them already. */
+    static List<DeviceSection> devicesOf(Guest guest) throws IOException {
         List<DeviceSection> devices = new ArrayList<>(guest.saveDevices());
         if (devices.stream().noneMatch(d -> d.idstr().equals(GlobalState.SECTION))) {
             devices.add(GlobalStateSection.of(guest.stateToAnnounce()));
         }
-        for (DeviceSection device : devices) {
-            int id = nextSectionId++;
-            WireWriter section = new WireWriter();
-            StreamElementCodec.writeFull(id, device.idstr(), device.instanceId(), device.version(), section);
-            section.writeBytes(device.body());
-            SectionFooter.write(id, section);
-            out.write(section);
-        }
-        description = Descriptions.of(guest.targetPageSizeBytes(), devices);
+        return devices;
+    }
+
+    /** A FULL section. */
+    static void writeDevice(int id, DeviceSection device, WireWriter out) {
+        StreamElementCodec.writeFull(id, device.idstr(), device.instanceId(), device.version(), out);
+        out.writeBytes(device.body());
+        SectionFooter.write(id, out);
     }
 
     /** Asks for a word when all so far is loaded. */

@@ -7,7 +7,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 
 /** What the source does with the return path in precopy: end the migration when it ends badly, else wake who waits. */
-final class SourceReturnPath implements ReturnPathListener {
+class SourceReturnPath implements ReturnPathListener {
     private final Consumer<IOException> ended;
     private final Runnable wake;
 

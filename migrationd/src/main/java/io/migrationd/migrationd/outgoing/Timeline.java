@@ -12,6 +12,7 @@ final class Timeline {
     private volatile long gatePassed;
     private volatile long lastPassSent;
     private volatile long devicesSent;
+    private volatile long handedOver;
     private volatile long end;
     private volatile long bytesBeforeDowntime;
 
@@ -44,6 +45,11 @@ final class Timeline {
         devicesSent = System.nanoTime();
     }
 
+    /** Postcopy: the socket has the last byte of the package. */
+    void handedOver() {
+        handedOver = System.nanoTime();
+    }
+
     void ended() {
         end = System.nanoTime();
     }
@@ -57,9 +63,14 @@ final class Timeline {
         return setupDone == 0 ? -1 : setupDone - start;
     }
 
-    /** -1 if the guest was not stopped. */
+    /** -1 if the guest was not stopped, or nobody has it yet. */
     long downtimeNanos() {
-        return stopping == 0 || end == 0 ? -1 : end - stopping;
+        return stopping == 0 || downtimeEnd() == 0 ? -1 : downtimeEnd() - stopping;
+    }
+
+    /** In postcopy the destination goes on with what it has. */
+    private long downtimeEnd() {
+        return handedOver == 0 ? end : handedOver;
     }
 
     long bytesBeforeDowntime() {
@@ -73,7 +84,7 @@ final class Timeline {
     /** Of a migration that has sent its devices. */
     @Nullable
     DowntimeSplit split() {
-        if (devicesSent == 0 || end == 0) {
+        if (devicesSent == 0 || downtimeEnd() == 0) {
             return null;
         }
         return new DowntimeSplit(
@@ -81,7 +92,7 @@ final class Timeline {
                 micros(stopped, gatePassed),
                 micros(gatePassed, lastPassSent),
                 micros(lastPassSent, devicesSent),
-                micros(devicesSent, end));
+                micros(devicesSent, downtimeEnd()));
     }
 
     private static long micros(long from, long to) {

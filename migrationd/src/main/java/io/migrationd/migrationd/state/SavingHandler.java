@@ -27,6 +27,15 @@ public interface SavingHandler {
     /** The guest is stopped: writes the body of the section's END with all that is left. */
     void completePrecopy(StreamOutput out) throws IOException;
 
+    /** Whether what is left may be sent after the guest has started at the destination. */
+    boolean hasPostcopy();
+
+    /** All that was left is at the destination: writes the body of the section's END. */
+    void completePostcopy(StreamOutput out) throws IOException;
+
+    /** Postcopy goes on over a new connection: makes ready from what the destination has said that it has. */
+    void resumePrepare();
+
     /** Gives back what {@link #setup} took. Called once, also after a failure at any point. */
     void cleanup();
 

@@ -21,23 +21,32 @@ class OutgoingStatusTest {
             Event.COMPLETE,
             Event.FAIL,
             Event.CANCEL,
-            Event.STOPPED);
+            Event.STOPPED,
+            Event.HAND_OVER,
+            Event.BREAK,
+            Event.RECONNECT,
+            Event.RECOVER,
+            Event.RESUME);
 
     /** One column per event, in the order above; a dash is an illegal pair. */
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
-        SETUP          | ACTIVE | -              | -      | -         | FAILED | CANCELLING | -
-        ACTIVE         | -      | PRE_SWITCHOVER | DEVICE | -         | FAILED | CANCELLING | -
-        PRE_SWITCHOVER | -      | -              | DEVICE | -         | FAILED | CANCELLING | -
-        DEVICE         | -      | -              | -      | COMPLETED | FAILED | CANCELLING | -
-        COMPLETED      | -      | -              | -      | -         | -      | -          | -
-        FAILED         | -      | -              | -      | -         | -      | -          | -
-        CANCELLING     | -      | -              | -      | -         | -      | -          | CANCELLED
-        CANCELLED      | -      | -              | -      | -         | -      | -          | -
+        SETUP          | ACTIVE - - - FAILED CANCELLING - - - - - -
+        ACTIVE         | - PRE_SWITCHOVER DEVICE - FAILED CANCELLING - - - - - -
+        PRE_SWITCHOVER | - - DEVICE - FAILED CANCELLING - - - - - -
+        DEVICE         | - - - COMPLETED FAILED CANCELLING - POSTCOPY_ACTIVE - - - -
+        POSTCOPY_ACTIVE        | - - - COMPLETED FAILED - - - POSTCOPY_PAUSED - - -
+        POSTCOPY_PAUSED        | - - - - FAILED - - - - POSTCOPY_RECOVER_SETUP - -
+        POSTCOPY_RECOVER_SETUP | - - - - FAILED - - - POSTCOPY_PAUSED - POSTCOPY_RECOVER -
+        POSTCOPY_RECOVER       | - - - COMPLETED FAILED - - - POSTCOPY_PAUSED - - POSTCOPY_ACTIVE
+        COMPLETED      | - - - - - - - - - - - -
+        FAILED         | - - - - - - - - - - - -
+        CANCELLING     | - - - - - - CANCELLED - - - - -
+        CANCELLED      | - - - - - - - - - - - -
         """)
-    void everyPairIsARowOrRejected(
-            OutgoingStatus from, String e1, String e2, String e3, String e4, String e5, String e6, String e7) {
-        List<String> row = List.of(e1, e2, e3, e4, e5, e6, e7);
+    void everyPairIsARowOrRejected(OutgoingStatus from, String next) {
+        List<String> row = List.of(next.split(" "));
+        assertThat(row).hasSameSizeAs(COLUMNS);
         for (int i = 0; i < COLUMNS.size(); i++) {
             Event event = COLUMNS.get(i);
             if ("-".equals(row.get(i))) {
@@ -53,7 +62,7 @@ class OutgoingStatusTest {
     @Test
     void nothingIsForgotten() {
         assertThat(COLUMNS).containsExactlyInAnyOrder(Event.values());
-        assertThat(OutgoingStatus.TABLE).hasSize(14).doesNotHaveDuplicates();
+        assertThat(OutgoingStatus.TABLE).hasSize(27).doesNotHaveDuplicates();
     }
 
     @Test
@@ -64,6 +73,10 @@ class OutgoingStatusTest {
                         "active",
                         "pre-switchover",
                         "device",
+                        "postcopy-active",
+                        "postcopy-paused",
+                        "postcopy-recover-setup",
+                        "postcopy-recover",
                         "completed",
                         "failed",
                         "cancelling",
@@ -73,6 +86,7 @@ class OutgoingStatusTest {
     @ParameterizedTest
     @CsvSource({
         "SETUP, false", "ACTIVE, false", "PRE_SWITCHOVER, false", "DEVICE, false",
+        "POSTCOPY_ACTIVE, false", "POSTCOPY_PAUSED, false", "POSTCOPY_RECOVER_SETUP, false", "POSTCOPY_RECOVER, false",
         "COMPLETED, true", "FAILED, true", "CANCELLING, false", "CANCELLED, true"
     })
     void nothingFollowsATerminalStatus(OutgoingStatus status, boolean terminal) {

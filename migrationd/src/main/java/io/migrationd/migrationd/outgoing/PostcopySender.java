@@ -1,0 +1,223 @@
+package io.migrationd.migrationd.outgoing;
+
+import io.migrationd.migrationd.link.PeerWatch;
+import io.migrationd.migrationd.link.StreamOutput;
+import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Sends what is left over one connection, to the end or until it breaks: pages that the guest waits for first, then
+ * those right behind them, then all others. Migration thread.
+ */
+final class PostcopySender {
+    private static final Logger log = LoggerFactory.getLogger(PostcopySender.class);
+    private static final long PART_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
+    private static final long PART_BYTES = 1 << 20;
+    /** What nobody waits for goes in small pieces, when a page that somebody waits for may have to queue behind it. */
+    private static final int SMALL_RUN_BYTES = 64 * 1024;
+
+    private static final Duration SHUT_POLL = Duration.ofSeconds(1);
+
+    private final OutgoingParts parts;
+    private final Postcopy postcopy;
+    private final SourceConnection connection;
+    private final PostcopyReturnPath returnPath;
+    private final @Nullable UrgentSender urgent;
+    private final StreamOutput out;
+    private final PostcopyStream stream;
+    private final PeerWatch watch;
+    private final Heartbeat heartbeat;
+    private final PageWriter writer;
+    private final int mostPages;
+    private final RateLimiter limiter = new RateLimiter(System.nanoTime());
+    private final PageRun run = new PageRun();
+    /** Why {@link #run} is sent. */
+    private Cause cause = Cause.BACKGROUND;
+
+    private long backgroundBytes;
+    private boolean firstSent;
+
+    private enum Cause {
+        /** Somebody waits for it. */
+        URGENT,
+        /** It lies behind what somebody waited for. */
+        NEAR,
+        BACKGROUND
+    }
+
+    /**
+     * For one connection.
+     *
+     * @param urgent who serves the page queue, {@code null} if the migration thread does
+     */
+    PostcopySender(
+            OutgoingParts parts,
+            Postcopy postcopy,
+            SourceConnection connection,
+            PostcopyReturnPath returnPath,
+            @Nullable UrgentSender urgent) {
+        this.parts = parts;
+        this.postcopy = postcopy;
+        this.connection = connection;
+        this.returnPath = returnPath;
+        this.urgent = urgent;
+        this.out = connection.out();
+        this.stream = new PostcopyStream(out);
+        long limitMillis = parts.request().recovery().deadPeerMillis();
+        this.watch = new PeerWatch(connection.main(), limitMillis, System::nanoTime);
+        this.heartbeat = new Heartbeat(stream, watch, parts.request().recovery(), System.nanoTime());
+        this.writer = parts.ram().postcopyWriter();
+        int pageSize = parts.request().guest().targetPageSizeBytes();
+        this.mostPages = urgent == null ? Math.max(1, SMALL_RUN_BYTES / pageSize) : PageWriter.maxRun(pageSize);
+        returnPath.watch(watch);
+        connection.watch(watch, limitMillis);
+        connection.main().deadPeerTimeout(limitMillis);
+        if (urgent == null) {
+            connection.main().keepQueueShort();
+        }
+    }
+
+    /** Returns when the destination has said that it has everything. */
+    void run() throws IOException, InterruptedException {
+        returnPath.mayComplete(false);
+        while (postcopy.pages().pageCount() > 0) {
+            connection.throwIfFailed();
+            long now = System.nanoTime();
+            heartbeat.beat(now);
+            if (!sendPart()) {
+                // Others have the last pages in hand, or the background has used up its bandwidth.
+                long delay = limiter.delayNanos(now, maxBandwidth(), backgroundBytes);
+                parts.state().await(delay == 0 ? heartbeat.nanosLeft(now) : Math.min(delay, heartbeat.nanosLeft(now)));
+            }
+            parts.bandwidth().sample(System.nanoTime(), parts.state().bytesSent());
+        }
+        end();
+    }
+
+    /** One PART; false if there is nothing that may be sent now. */
+    private boolean sendPart() throws IOException {
+        if (!claim()) {
+            return false;
+        }
+        long start = stream.position();
+        long deadline = System.nanoTime() + PART_NANOS;
+        stream.beginPart();
+        do {
+            sendRun();
+        } while (stream.position() - start < PART_BYTES && System.nanoTime() < deadline && claim());
+        stream.endPart();
+        parts.ram().publishRemaining();
+        return true;
+    }
+
+    private void sendRun() throws IOException {
+        long before = stream.position();
+        writer.write(out, run);
+        if (urgent == null) {
+            out.flush();
+        }
+        switch (cause) {
+            case URGENT -> postcopy.counters().urgentPages.addAndGet(run.pageCount());
+            case NEAR -> postcopy.counters().nearPages.addAndGet(run.pageCount());
+            case BACKGROUND -> {
+                postcopy.counters().backgroundPages.addAndGet(run.pageCount());
+                backgroundBytes += stream.position() - before;
+            }
+        }
+        if (!firstSent) {
+            firstSent();
+        }
+    }
+
+    private void firstSent() throws IOException {
+        firstSent = true;
+        out.flush();
+        postcopy.recoveries().firstPage(System.nanoTime()).ifPresent(this::report);
+    }
+
+    private void report(Recovery recovery) {
+        log.atInfo()
+                .addKeyValue("session", parts.request().id())
+                .addKeyValue("cause", recovery.cause())
+                .addKeyValue("detect-micros", recovery.detectMicros())
+                .addKeyValue("reconnect-micros", recovery.reconnectMicros())
+                .addKeyValue("resync-micros", recovery.resyncMicros())
+                .addKeyValue("first-page-micros", recovery.firstPageMicros())
+                .addKeyValue("attempts", recovery.attempts())
+                .log("postcopy recovered");
+    }
+
+    private boolean claim() {
+        if (urgent == null && claimRequested()) {
+            cause = Cause.URGENT;
+            return true;
+        }
+        boolean mayGo = limiter.delayNanos(System.nanoTime(), maxBandwidth(), backgroundBytes) == 0;
+        boolean claimed = mayGo
+                ? postcopy.pages().claimNextHostPages(mostPages, run)
+                : postcopy.pages().claimNear(run);
+        cause = run.isNear() ? Cause.NEAR : Cause.BACKGROUND;
+        return claimed;
+    }
+
+    private boolean claimRequested() {
+        PageQueue queue = postcopy.queue();
+        for (long entry = queue.poll(); entry != PageQueue.NONE; entry = queue.poll()) {
+            if (postcopy.pages().claimRequested(queue.block(entry), queue.page(entry), run)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private long maxBandwidth() {
+        return parts.request().parameters().get().maxPostcopyBandwidth();
+    }
+
+    private void end() throws IOException, InterruptedException {
+        if (urgent != null) {
+            urgent.awaitAllSent();
+        }
+        stream.ramEnd(parts.ram());
+        awaitAnswer();
+        // So that its word follows at once: a destination that is still at work must not look dead.
+        heartbeat.ask();
+        awaitAnswer();
+        returnPath.mayComplete(true);
+        watch.asked(stream.position() + 1);
+        stream.end();
+        if (!firstSent) {
+            firstSent();
+        }
+        awaitShut();
+        watch.answered();
+    }
+
+    private void awaitAnswer() throws IOException, InterruptedException {
+        while (watch.isAwaiting()) {
+            connection.throwIfFailed();
+            parts.state().await(TimeUnit.SECONDS.toNanos(1));
+        }
+    }
+
+    private void awaitShut() throws IOException, InterruptedException {
+        Optional<Integer> status = Optional.empty();
+        while (status.isEmpty()) {
+            connection.throwIfFailed();
+            try {
+                status = Optional.of(connection.replies().awaitShut(SHUT_POLL));
+            } catch (TimeoutException e) {
+                log.atDebug().addKeyValue("session", parts.request().id()).log("waiting for SHUT");
+            }
+        }
+        // Any other status has failed the connection.
+        connection.throwIfFailed();
+    }
+}
