@@ -11,9 +11,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Memory of a guest that nobody runs: pages are written to its blocks, zeroes are left as holes. Nobody faults, so this
- * asks for what is missing of its own accord, in ascending order, with up to {@link #WINDOW} requests out: whatever
- * arrives makes room for the next. It has no thread; {@link #start}, {@link #resume} and {@link #place} ask on their
- * caller's.
+ * asks for what is missing of its own accord, in ascending order, with up to 16 requests out: whatever arrives makes
+ * room for the next. It has no thread; {@link #start}, {@link #resume} and {@link #place} ask on their caller's.
  */
 public final class StoredIncomingMemory implements IncomingMemory {
     static final int WINDOW = 16;

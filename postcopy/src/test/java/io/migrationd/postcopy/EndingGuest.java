@@ -26,7 +26,8 @@ record EndingGuest(Process process, FdRamBlock ram, GuestRange range, Userfaultf
                 Userfaultfd userfaultfd = Userfaultfd.open()) {
             userfaultfd.api(PagedGuest.FEATURES);
             userfaultfd.register(mapping.segment().address(), ram.lengthBytes(), Userfaultfd.REGISTER_WP);
-            out.println(ram.fd() + " " + userfaultfd.fd() + " " + mapping.segment().address());
+            out.println(
+                    ram.fd() + " " + userfaultfd.fd() + " " + mapping.segment().address());
             while (System.in.read() >= 0) {
                 // Nothing is said to it.
             }
@@ -47,8 +48,7 @@ record EndingGuest(Process process, FdRamBlock ram, GuestRange range, Userfaultf
         long length = (long) PAGES * PagedGuest.PAGE;
         FdRamBlock ram = FdRamBlock.adopt(
                 PagedGuest.NAME, ForeignDescriptor.of(process.pid(), Integer.parseInt(hello[0])), 0, length);
-        Userfaultfd userfaultfd =
-                Userfaultfd.adopt(ForeignDescriptor.of(process.pid(), Integer.parseInt(hello[1])));
+        Userfaultfd userfaultfd = Userfaultfd.adopt(ForeignDescriptor.of(process.pid(), Integer.parseInt(hello[1])));
         GuestRange range = new GuestRange(PagedGuest.NAME, Long.parseLong(hello[2]), length);
         return new EndingGuest(process, ram, range, userfaultfd, new IncomingBlock(ram, PagedGuest.PAGE));
     }

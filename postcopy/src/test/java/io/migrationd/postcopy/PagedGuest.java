@@ -21,8 +21,8 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A guest whose threads are ours: they touch its memory by {@link NativeCopy} only, so that a fault stops one thread and
- * not the JVM. It is also the source that is asked for pages. Closing it ends every wait.
+ * A guest whose threads are ours: they touch its memory by {@link NativeCopy} only, so that a fault stops one thread
+ * and not the JVM. It is also the source that is asked for pages. Closing it ends every wait.
  */
 final class PagedGuest implements AutoCloseable, PageRequester {
     static final int PAGE = 4096;
@@ -56,8 +56,7 @@ final class PagedGuest implements AutoCloseable, PageRequester {
         this.userfaultfd = open();
         this.userfaultfd.api(features);
         this.mapping = map(ram);
-        this.userfaultfd.register(
-                mapping.segment().address(), ram.lengthBytes(), Userfaultfd.REGISTER_WP);
+        this.userfaultfd.register(mapping.segment().address(), ram.lengthBytes(), Userfaultfd.REGISTER_WP);
         this.block = new IncomingBlock(ram, PAGE);
     }
 
@@ -129,13 +128,16 @@ final class PagedGuest implements AutoCloseable, PageRequester {
 
     /** A thread of the guest reads a page; the future says what it saw. */
     Future<long[]> read(long page) {
-        return threads.submit(() -> {
-            try (Arena own = Arena.ofConfined()) {
-                MemorySegment seen = own.allocate(pageBytes, PAGE);
-                NativeCopy.copy(mapping.segment(), page * pageBytes, seen, 0, pageBytes);
-                return seen.toArray(JAVA_LONG);
-            }
-        });
+        return threads.submit(() -> readHere(page));
+    }
+
+    /** Reads a page on the calling thread, which then is one of the guest's. */
+    long[] readHere(long page) {
+        try (Arena own = Arena.ofConfined()) {
+            MemorySegment seen = own.allocate(pageBytes, PAGE);
+            NativeCopy.copy(mapping.segment(), page * pageBytes, seen, 0, pageBytes);
+            return seen.toArray(JAVA_LONG);
+        }
     }
 
     /** A thread of the guest writes one word of a page. */
