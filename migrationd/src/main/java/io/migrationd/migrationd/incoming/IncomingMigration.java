@@ -99,8 +99,7 @@ public final class IncomingMigration implements AutoCloseable {
     public static IncomingMigration reopen(IncomingRequest request) throws IOException {
         IncomingMigration migration = new IncomingMigration(request);
         IncomingMemory memory = request.guest().reopenIncoming(request.id());
-        Sections sections =
-                new Sections(null, Optional.empty(), request.guest().targetPageSizeBytes());
+        Sections sections = new Sections(null, Optional.empty(), request.guest().targetPageSizeBytes());
         migration.connectedNanos = System.nanoTime();
         migration.status = IncomingStatus.POSTCOPY_PAUSED;
         PostcopyReception paused =
@@ -117,7 +116,10 @@ public final class IncomingMigration implements AutoCloseable {
             migration.openListener(request.uri());
         } catch (IOException e) {
             migration.failure = e;
-            log.atError().addKeyValue("guest", request.guest().name()).setCause(e).log("migrate-recover is needed");
+            log.atError()
+                    .addKeyValue("guest", request.guest().name())
+                    .setCause(e)
+                    .log("migrate-recover is needed");
         }
         return migration;
     }
@@ -187,8 +189,8 @@ public final class IncomingMigration implements AutoCloseable {
     public void recover(MigrationUri at) throws IOException {
         PostcopyReception receiving = reception;
         if (receiving == null || status() != IncomingStatus.POSTCOPY_PAUSED) {
-            throw new IOException("the status is '%s', only a paused postcopy can be recovered"
-                    .formatted(status().qmpName()));
+            throw new IOException(
+                    "the status is '%s', only a paused postcopy can be recovered".formatted(status().qmpName()));
         }
         closeListener();
         openListener(at);
@@ -320,9 +322,7 @@ public final class IncomingMigration implements AutoCloseable {
                 receiving.accepted(opened);
             } else if (status == IncomingStatus.SETUP && channel == null) {
                 begin(opened);
-            } else if (status == IncomingStatus.ACTIVE
-                    && has(Capability.POSTCOPY_PREEMPT)
-                    && earlyUrgent == null) {
+            } else if (status == IncomingStatus.ACTIVE && has(Capability.POSTCOPY_PREEMPT) && earlyUrgent == null) {
                 earlyUrgent = opened;
             } else {
                 log.atWarn()
@@ -595,7 +595,10 @@ public final class IncomingMigration implements AutoCloseable {
         try {
             request.acceptance().postcopyEnded(false);
         } catch (IOException e) {
-            log.atError().addKeyValue("guest", guest.name()).setCause(e).log("the source is not told that it never ran");
+            log.atError()
+                    .addKeyValue("guest", guest.name())
+                    .setCause(e)
+                    .log("the source is not told that it never ran");
             closeListener();
             return;
         }

@@ -40,8 +40,8 @@ public record IncomingRequest(
         void write() throws IOException;
 
         /**
-         * Postcopy may begin: from now on a restarted daemon must know of it, and answer at {@code listening}. The guest
-         * does not run here yet; {@link #write} follows before it does.
+         * Postcopy may begin: from now on a restarted daemon must know of it, and answer at {@code listening}. The
+         * guest does not run here yet; {@link #write} follows before it does.
          */
         default void writeForPostcopy(MigrationUri listening) throws IOException {}
 

@@ -481,7 +481,10 @@ final class PostcopyReception implements AutoCloseable {
         SectionTable table = sections.table();
         if (table != null && !table.require(at, id).idstr().equals("ram")) {
             throw new ProtocolException(
-                    "section", at, "parts of ram in postcopy", table.require(at, id).idstr());
+                    "section",
+                    at,
+                    "parts of ram in postcopy",
+                    table.require(at, id).idstr());
         }
         requireActive(at);
         decoder.decodeBody(in);
@@ -566,7 +569,8 @@ final class PostcopyReception implements AutoCloseable {
 
     /** The end of the main connection may overtake pages on the preempt channel. */
     private void awaitUrgentPages() throws IOException, InterruptedException {
-        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(request.recovery().deadPeerMillis());
+        long deadline = System.nanoTime()
+                + TimeUnit.MILLISECONDS.toNanos(request.recovery().deadPeerMillis());
         lock.lock();
         try {
             while (!memory.isComplete() && urgent != null && !closed && System.nanoTime() < deadline) {
@@ -591,8 +595,7 @@ final class PostcopyReception implements AutoCloseable {
                 return;
             }
             PostcopyPages pages = new PostcopyPages(memory, sections.pageSizeBytes(), counts);
-            RamSectionDecoder<IncomingBlock> decoder =
-                    new RamSectionDecoder<>(sections.pageSizeBytes(), false, pages);
+            RamSectionDecoder<IncomingBlock> decoder = new RamSectionDecoder<>(sections.pageSizeBytes(), false, pages);
             decoder.postcopyBegins();
             decoder.decodeChannel(connection.in());
             pages.requireWholePages(connection.in().offset());
@@ -781,8 +784,8 @@ final class PostcopyReception implements AutoCloseable {
             long silent = System.nanoTime() - channel.lastReceivedNanos();
             long limit = TimeUnit.MILLISECONDS.toNanos(request.recovery().deadPeerMillis());
             return heartbeats && silent > limit
-                    ? Optional.of("the source has been silent for %d ms"
-                            .formatted(TimeUnit.NANOSECONDS.toMillis(silent)))
+                    ? Optional.of(
+                            "the source has been silent for %d ms".formatted(TimeUnit.NANOSECONDS.toMillis(silent)))
                     : Optional.empty();
         }
     }

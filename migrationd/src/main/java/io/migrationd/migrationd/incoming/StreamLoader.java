@@ -48,9 +48,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reads one stream into a guest, up to its end or up to the RUN of a postcopy package: every check of the seed's loader,
- * in its order. It holds device sections back until the whole stream or package is there, so that what fails leaves
- * nothing half-made. One thread.
+ * Reads one stream into a guest, up to its end or up to the RUN of a postcopy package: every check of the seed's
+ * loader, in its order. It holds device sections back until the whole stream or package is there, so that what fails
+ * leaves nothing half-made. One thread.
  */
 final class StreamLoader {
     private static final Logger log = LoggerFactory.getLogger(StreamLoader.class);
@@ -439,9 +439,7 @@ final class StreamLoader {
                     received.targetPageSize());
         }
         // A parked guest has no blocks yet and takes the source's sizes.
-        long local = guest.ram().stream()
-                .mapToLong(RamBlock::pageSizeBytes)
-                .reduce(BASE_PAGE_BYTES, (a, b) -> a | b);
+        long local = guest.ram().stream().mapToLong(RamBlock::pageSizeBytes).reduce(BASE_PAGE_BYTES, (a, b) -> a | b);
         if (!guest.ram().isEmpty() && (received.hostPageSizeSummary() | BASE_PAGE_BYTES) != local) {
             throw new ProtocolException(
                     "command.postcopy-advise.host-page-sizes",

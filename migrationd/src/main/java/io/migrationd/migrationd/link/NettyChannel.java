@@ -218,7 +218,8 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
                 .schedule(
                         () -> {
                             if (!received.isEnded()) {
-                                abort(new IOException("the peer %s has not hung up within %d ms".formatted(peer, millis)));
+                                abort(new IOException(
+                                        "the peer %s has not hung up within %d ms".formatted(peer, millis)));
                             }
                         },
                         millis,

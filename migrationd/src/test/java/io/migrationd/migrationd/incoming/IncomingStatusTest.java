@@ -59,7 +59,8 @@ class IncomingStatusTest {
     @Test
     void hasTheNamesOfQemu() {
         assertThat(Arrays.stream(IncomingStatus.values()).map(IncomingStatus::qmpName))
-                .containsExactly("setup",
+                .containsExactly(
+                        "setup",
                         "active",
                         "postcopy-active",
                         "postcopy-paused",

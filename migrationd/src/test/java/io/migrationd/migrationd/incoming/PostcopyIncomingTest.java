@@ -5,8 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.migrationd.migrationd.guest.MemoryGuest;
-import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.guest.RecordedEvents;
+import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.Capability;
@@ -37,7 +37,8 @@ class PostcopyIncomingTest {
     private static final String ADVISE = "08 0003 0010 0000000000001000 0000000000001000 ";
     private static final String START = "01 00000001 03 \"ram\" 00000000 00000004"
             + " 0000000000004004 02 \"m0\" 0000000000004000 0000000000000010 7e 00000001 ";
-    private static final String FIRST_PASS = "02 00000001 " + page(0, 1) + page(1, 1) + " 0000000000000010 7e 00000001 ";
+    private static final String FIRST_PASS =
+            "02 00000001 " + page(0, 1) + page(1, 1) + " 0000000000000010 7e 00000001 ";
     /** Page 1 was written again, pages 2 and 3 never came. */
     private static final String DISCARD = "08 0006 0015 00 02 \"m0\" 00 0000000000001000 0000000000003000 ";
 
@@ -122,7 +123,8 @@ class PostcopyIncomingTest {
     }
 
     private static String page(int number, int value) {
-        return "%016x 02 \"m0\" %s ".formatted(number * 4096L | 8, "%02x".formatted(value).repeat(4096));
+        return "%016x 02 \"m0\" %s "
+                .formatted(number * 4096L | 8, "%02x".formatted(value).repeat(4096));
     }
 
     private static String zero(int number) {
@@ -169,7 +171,8 @@ class PostcopyIncomingTest {
             assertThat(guest.contents("m0")).isEqualTo(ram(1, 0, 0, 0));
             assertThat(records).containsExactly("may begin", "accepted");
 
-            source.send(bytes(part(page(1, 2)) + part(zero(2) + page(3, 4)) + END)).endOfInput();
+            source.send(bytes(part(page(1, 2)) + part(zero(2) + page(3, 4)) + END))
+                    .endOfInput();
             assertThat(source.reply()).startsWith(bytes(PONGS)).endsWith(bytes(SHUT_COMPLETE));
             assertComplete(migration);
         }
@@ -190,7 +193,8 @@ class PostcopyIncomingTest {
             assertThat(migration.info().errorDesc()).contains("connection");
             assertThat(migration.info().socketAddresses()).hasSize(1);
             try (RawSource source = new RawSource(migration.uri())) {
-                source.send(bytes(ASK + RESUME + part(zero(2) + page(3, 4)) + END)).endOfInput();
+                source.send(bytes(ASK + RESUME + part(zero(2) + page(3, 4)) + END))
+                        .endOfInput();
                 assertThat(source.reply())
                         .startsWith(bytes(BITMAP_HEAD + "0300000000000000" + BITMAP_END + RESUME_ACK))
                         .endsWith(bytes(SHUT_COMPLETE));
@@ -411,8 +415,7 @@ class PostcopyIncomingTest {
                 try (RawSource urgent = new RawSource(migration.uri())) {
                     again.send(bytes(RESUME));
                     urgent.send(bytes(page(1, 2)));
-                    await().untilAsserted(
-                            () -> assertThat(guest.contents("m0")).isEqualTo(ram(1, 2, 0, 4)));
+                    await().untilAsserted(() -> assertThat(guest.contents("m0")).isEqualTo(ram(1, 2, 0, 4)));
                     again.send(bytes(part(zero(2)) + END)).endOfInput();
                     assertThat(again.reply())
                             .startsWith(bytes(BITMAP_HEAD + "09"))
