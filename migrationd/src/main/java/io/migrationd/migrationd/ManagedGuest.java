@@ -51,6 +51,8 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
     private volatile MigrationParameters parameters = MigrationParameters.DEFAULTS;
     private volatile @Nullable OutgoingMigration outgoing;
     private volatile @Nullable IncomingMigration incoming;
+    /** The migration by which it came, when it has left since. */
+    private @Nullable IncomingMigration answering;
 
     ManagedGuest(Guest guest, GuestServices services) {
         this.guest = guest;
@@ -120,6 +122,10 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
         refuseIfReleased();
         if (capabilities.contains(Capability.SWITCHOVER_ACK) && !capabilities.contains(Capability.RETURN_PATH)) {
             throw new CommandException("Capability 'switchover-ack' requires capability 'return-path'");
+        }
+        if (incoming != null) {
+            // It may still have to tell its source that it is complete.
+            answering = incoming;
         }
         incoming = null;
         outgoing = new OutgoingMigration(outgoingRequest(target, capabilities));
@@ -194,6 +200,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                 process.stoppedByMigration();
             }
             outgoing = OutgoingMigration.reopen(outgoingRequest(uri, with));
+            outgoing.start();
         } else if (!left.phase().equals(MigrationRecord.UNDER_WAY)) {
             incoming = IncomingMigration.answering(
                     incomingRequest(uri, with), left.phase().equals(MigrationRecord.COMPLETE));
@@ -216,16 +223,24 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
             throw new CommandException("guest '%s' does not wait for an incoming migration: it is %s"
                     .formatted(guest.name(), guest.runState().qmpName()));
         }
-        if (incoming != null) {
-            // It may still answer the source of the last migration.
-            incoming.close();
-        }
+        stopAnswering();
         outgoing = null;
         try {
             services.migrations().remove(guest.name());
             incoming = IncomingMigration.listen(incomingRequest(source, capabilities));
         } catch (IOException e) {
             throw new CommandException(Failures.describe(e), e);
+        }
+    }
+
+    /** Whoever sends this guest anew has no use for the end of an earlier migration. */
+    private void stopAnswering() {
+        if (incoming != null) {
+            incoming.close();
+        }
+        if (answering != null) {
+            answering.close();
+            answering = null;
         }
     }
 
@@ -447,6 +462,11 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
 
     @Override
     public synchronized void reclaim() throws CommandException {
+        if (outgoing != null && outgoing.status() == OutgoingStatus.POSTCOPY_PAUSED) {
+            // A person says that the destination is no more; who would be asked again and again otherwise.
+            outgoing.close();
+            outgoing = null;
+        }
         refuseIfMigrating();
         if (!services.ownership().isReleased(guest)) {
             throw new CommandException("guest '%s' was not given away".formatted(guest.name()));
@@ -456,6 +476,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                     .formatted(guest.name(), services.ownership().releasedTo(guest)));
         }
         try {
+            services.migrations().remove(guest.name());
             services.ownership().forget(guest);
             guest.resumeAfterFailure();
         } catch (IOException e) {
@@ -478,9 +499,14 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
     public void close() {
         OutgoingMigration sending;
         IncomingMigration receiving;
+        IncomingMigration past;
         synchronized (this) {
             sending = outgoing;
             receiving = incoming;
+            past = answering;
+        }
+        if (past != null) {
+            past.close();
         }
         if (sending != null) {
             sending.close();

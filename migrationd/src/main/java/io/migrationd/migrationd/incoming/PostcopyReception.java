@@ -244,24 +244,26 @@ final class PostcopyReception implements AutoCloseable {
     }
 
     private boolean takeOver(Connection caller) {
+        Connection overtaken;
         lock.lock();
         try {
             if (closed || ended || held) {
                 return false;
             }
-            if (next != null) {
-                // An earlier attempt that nobody has looked at yet: the later one counts.
-                discard(next);
-            }
+            // An earlier attempt that nobody has looked at yet: the later one counts.
+            overtaken = next;
             next = caller;
             if (main != null) {
                 main.channel().abort(new IOException("the source came back on another connection"));
             }
             changed.signalAll();
-            return true;
         } finally {
             lock.unlock();
         }
+        if (overtaken != null) {
+            discard(overtaken);
+        }
+        return true;
     }
 
     private static void discard(Connection unread) {
@@ -620,10 +622,10 @@ final class PostcopyReception implements AutoCloseable {
             if (connection.channel().equals(urgent)) {
                 urgent = null;
             }
-            return takeOver(connection);
         } finally {
             lock.unlock();
         }
+        return takeOver(connection);
     }
 
     private void awaitEnd() throws InterruptedException {
@@ -733,6 +735,7 @@ final class PostcopyReception implements AutoCloseable {
     /** Ends the threads; what is missing stays missing, and waits for the next daemon. */
     @Override
     public void close() {
+        Connection unread;
         lock.lock();
         try {
             closed = true;
@@ -746,13 +749,14 @@ final class PostcopyReception implements AutoCloseable {
             if (main != null && !ended) {
                 main.channel().abort(stop);
             }
-            if (next != null) {
-                discard(next);
-                next = null;
-            }
+            unread = next;
+            next = null;
             changed.signalAll();
         } finally {
             lock.unlock();
+        }
+        if (unread != null) {
+            discard(unread);
         }
         try {
             if (!awaitEnd(JOIN_MILLIS)) {
