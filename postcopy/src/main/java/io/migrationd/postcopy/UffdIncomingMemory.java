@@ -317,7 +317,7 @@ public final class UffdIncomingMemory implements IncomingMemory {
         }
 
         @Override
-        public void given(long startHostVirtual, long endHostVirtual) throws IOException {
+        public void givenUp(long startHostVirtual, long endHostVirtual) throws IOException {
             for (GuestRegion region : regions) {
                 region.giveUp(startHostVirtual, endHostVirtual, requests);
             }

@@ -129,13 +129,16 @@ final class PagedGuest implements AutoCloseable, PageRequester {
 
     /** A thread of the guest reads a page; the future says what it saw. */
     Future<long[]> read(long page) {
-        return threads.submit(() -> {
-            try (Arena own = Arena.ofConfined()) {
-                MemorySegment seen = own.allocate(pageBytes, PAGE);
-                NativeCopy.copy(mapping.segment(), page * pageBytes, seen, 0, pageBytes);
-                return seen.toArray(JAVA_LONG);
-            }
-        });
+        return threads.submit(() -> readHere(page));
+    }
+
+    /** Reads a page on the calling thread, which then is one of the guest's. */
+    long[] readHere(long page) {
+        try (Arena own = Arena.ofConfined()) {
+            MemorySegment seen = own.allocate(pageBytes, PAGE);
+            NativeCopy.copy(mapping.segment(), page * pageBytes, seen, 0, pageBytes);
+            return seen.toArray(JAVA_LONG);
+        }
     }
 
     /** A thread of the guest writes one word of a page. */

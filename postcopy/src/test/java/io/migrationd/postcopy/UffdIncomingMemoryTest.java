@@ -21,9 +21,7 @@ import io.migrationd.postcopy.os.Placement;
 import io.migrationd.postcopy.os.Userfaultfd;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -154,7 +152,7 @@ class UffdIncomingMemoryTest {
         try (PagedGuest guest = PagedGuest.of(16);
                 UffdIncomingMemory memory = guest.memory()) {
             memory.start(guest);
-            guest.read(9);
+            Future<long[]> _ = guest.read(9);
             guest.nextAsked();
             memory.park();
             List<Future<long[]>> readers = new ArrayList<>();
@@ -170,7 +168,7 @@ class UffdIncomingMemoryTest {
             memory.resume();
             assertThat(guest.asked).extracting(Asked::start).containsExactly(9L * PAGE, 3L * PAGE, (long) PAGE);
             guest.asked.clear();
-            guest.read(8);
+            Future<long[]> _ = guest.read(8);
             assertThat(guest.nextAsked().start()).isEqualTo(8 * PAGE);
         }
     }
@@ -188,7 +186,7 @@ class UffdIncomingMemoryTest {
                     .isThrownBy(memory::resume)
                     .withMessage("no connection");
             guest.connected = true;
-            guest.read(6);
+            Future<long[]> _ = guest.read(6);
             await("the fault is taken in", () -> memory.report().pending() == 2);
             assertThat(guest.asked).as("still parked").isEmpty();
             memory.resume();
@@ -226,11 +224,11 @@ class UffdIncomingMemoryTest {
 
     @Test
     void pageThatTheGuestWroteIsKeptWhenNobodyKnowsThatItIsThere() throws Exception {
-        try (PagedGuest guest = PagedGuest.of(16);
-                UffdIncomingMemory predecessor = guest.memory()) {
-            predecessor.start(guest);
-            predecessor.place(guest.block, 0, guest.page(0, 1), 0);
-            predecessor.close();
+        try (PagedGuest guest = PagedGuest.of(16)) {
+            try (UffdIncomingMemory predecessor = guest.memory()) {
+                predecessor.start(guest);
+                predecessor.place(guest.block, 0, guest.page(0, 1), 0);
+            }
             get(guest.write(0, 0, 42));
             IncomingBlock forgotten = guest.anotherBlock();
             try (UffdIncomingMemory memory = UffdIncomingMemory.of(
@@ -358,10 +356,11 @@ class UffdIncomingMemoryTest {
 
     @Test
     void changesThatNobodyReadsEndThePlacement() throws Exception {
-        try (PagedGuest guest = PagedGuest.of(4, FEATURES | Userfaultfd.FEATURE_EVENT_REMOVE);
-                UffdIncomingMemory memory = guest.memory()) {
-            memory.start(guest);
-            memory.close();
+        try (PagedGuest guest = PagedGuest.of(4, FEATURES | Userfaultfd.FEATURE_EVENT_REMOVE)) {
+            UffdIncomingMemory memory = guest.memory();
+            try (memory) {
+                memory.start(guest);
+            }
             Future<Boolean> removing = guest.run(() -> {
                 Libc.madvise(guest.mapping.segment().asSlice(0, PAGE), Libc.MADV_REMOVE);
                 return true;
@@ -439,10 +438,11 @@ class UffdIncomingMemoryTest {
         try (PagedGuest guest = PagedGuest.of(16);
                 UffdIncomingMemory memory = guest.memory()) {
             memory.start(guest);
-            Set<Future<long[]>> readers = new HashSet<>(List.of(guest.read(1), guest.read(2)));
+            List<Future<long[]>> readers = List.of(guest.read(1), guest.read(2));
             guest.nextAsked();
             guest.nextAsked();
-            await("both have waited", () -> memory.report().blocktimeMillis() >= 5);
+            await("both have waited", () -> memory.report().threadBlocktimeMillis().values().stream()
+                    .allMatch(millis -> millis >= 5));
             assertThat(memory.report().threadBlocktimeMillis()).hasSize(2);
             memory.place(guest.block, PAGE, guest.page(1, 1), 0);
             memory.place(guest.block, 2 * PAGE, guest.page(2, 1), 0);

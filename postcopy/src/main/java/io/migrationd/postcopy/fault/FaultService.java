@@ -63,9 +63,7 @@ public final class FaultService implements AutoCloseable {
                     throw new IOException("poll of the guest's userfaultfd reports events %#x; is it O_NONBLOCK?"
                             .formatted(ready.events(0)));
                 }
-                while (!stopping && serveBatch()) {
-                    // Whoever faulted while we served is served before the next poll.
-                }
+                serve(read());
             }
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ESRCH) {
@@ -86,15 +84,13 @@ public final class FaultService implements AutoCloseable {
                 .log("faults are no longer served; pages still come in the background");
     }
 
-    private boolean serveBatch() throws IOException {
-        int count = read();
+    private void serve(int count) throws IOException {
         for (int i = 0; i < count; i++) {
             // Write protection is asynchronous and minor faults are not registered: neither is ours.
             if (messages.event(i) == UffdMessages.EVENT_PAGEFAULT && (messages.faultFlags(i) & NOT_MISSING) == 0) {
                 sink.missing(messages.faultHostVirtual(i), messages.faultThread(i));
             }
         }
-        return count > 0;
     }
 
     /**
@@ -107,7 +103,7 @@ public final class FaultService implements AutoCloseable {
             for (int i = 0; i < count; i++) {
                 int event = messages.event(i);
                 if (event == UffdMessages.EVENT_REMOVE || event == UffdMessages.EVENT_UNMAP) {
-                    sink.given(messages.rangeStart(i), messages.rangeEnd(i));
+                    sink.givenUp(messages.rangeStart(i), messages.rangeEnd(i));
                 }
             }
             return count;

@@ -12,5 +12,5 @@ public interface FaultSink {
     void missing(long hostVirtual, int thread) throws IOException;
 
     /** The guest gives up what is in the range, and goes on when this returns. Called under the service's lock. */
-    void given(long startHostVirtual, long endHostVirtual) throws IOException;
+    void givenUp(long startHostVirtual, long endHostVirtual) throws IOException;
 }

@@ -5,9 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import org.junit.jupiter.api.AfterEach;
@@ -201,5 +204,39 @@ class UserfaultfdTest {
             assertThat(scan.regionEnd(0)).isEqualTo(base + 3 * PAGE);
             assertThat(scan.walkEnd()).isEqualTo(base + LENGTH);
         }
+    }
+
+    @Test
+    void featuresAreThoseThatWereSwitchedOn() throws IOException {
+        assertThat(userfaultfd.features()).isZero();
+        long wanted = Userfaultfd.FEATURE_THREAD_ID | Userfaultfd.FEATURE_EVENT_REMOVE;
+        userfaultfd.api(wanted);
+        assertThat(userfaultfd.features() & 0xFFFF).isEqualTo(wanted);
+    }
+
+    @Test
+    void onlyTheEndOfARegistrationTakesAModeAway() throws IOException {
+        userfaultfd.api(Userfaultfd.FEATURE_PAGEFAULT_FLAG_WP
+                | Userfaultfd.FEATURE_WP_HUGETLBFS_SHMEM
+                | Userfaultfd.FEATURE_WP_ASYNC);
+        userfaultfd.register(base, LENGTH, Userfaultfd.REGISTER_WP);
+        assertThat(modes()).contains("uw").doesNotContain("um");
+        userfaultfd.register(base, LENGTH, Userfaultfd.REGISTER_MISSING | Userfaultfd.REGISTER_WP);
+        assertThat(modes()).contains("uw", "um");
+        userfaultfd.register(base, LENGTH, Userfaultfd.REGISTER_WP);
+        assertThat(modes()).contains("uw", "um");
+        userfaultfd.unregister(base, LENGTH);
+        userfaultfd.register(base, LENGTH, Userfaultfd.REGISTER_WP);
+        assertThat(modes()).contains("uw").doesNotContain("um");
+    }
+
+    /** VmFlags of the mapping, as /proc/PID/smaps has them: um is registered for missing pages, uw for protection. */
+    private List<String> modes() throws IOException {
+        return Files.readAllLines(Path.of("/proc/self/smaps")).stream()
+                .dropWhile(line -> !line.startsWith(Long.toHexString(base) + "-"))
+                .filter(line -> line.startsWith("VmFlags:"))
+                .map(line -> List.of(line.split(" ", -1)))
+                .findFirst()
+                .orElseThrow();
     }
 }
