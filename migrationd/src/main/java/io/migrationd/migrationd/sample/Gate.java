@@ -60,20 +60,27 @@ final class Gate {
         }
     }
 
-    /** Closes, and returns when every worker waits. */
-    void close(long deadlineMillis) throws InterruptedException {
+    /**
+     * Closes, and returns when every worker waits. If one of them does not come in time, because it waits for a page,
+     * all goes on as before.
+     *
+     * @return whether the gate is closed
+     */
+    boolean close(long deadlineMillis) throws InterruptedException {
         lock.lock();
         try {
+            boolean wasOpen = open;
             open = false;
             changed.signalAll();
             long left = TimeUnit.MILLISECONDS.toNanos(deadlineMillis);
-            while (waiting < workers) {
-                if (left <= 0) {
-                    throw new IllegalStateException(
-                            "%d of %d workers wait after %d ms".formatted(waiting, workers, deadlineMillis));
-                }
+            while (waiting < workers && left > 0) {
                 left = changed.awaitNanos(left);
             }
+            if (waiting < workers && wasOpen) {
+                open = true;
+                changed.signalAll();
+            }
+            return waiting == workers;
         } finally {
             lock.unlock();
         }

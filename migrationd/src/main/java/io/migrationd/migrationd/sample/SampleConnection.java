@@ -12,7 +12,6 @@ import io.migrationd.migrationd.guest.process.GuestMessage.SectionHeader;
 import io.migrationd.migrationd.guest.process.GuestMessageCodec;
 import io.migrationd.migrationd.guest.process.GuestMode;
 import io.migrationd.migrationd.sample.SampleMachine.RefusedException;
-import io.migrationd.postcopy.os.ErrnoException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -116,7 +115,7 @@ final class SampleConnection {
         }
         try {
             answer(request, payload);
-        } catch (RefusedException | ErrnoException e) {
+        } catch (RefusedException e) {
             write(Reply.failed(request.id(), String.valueOf(e.getMessage())), NO_PAYLOAD);
         }
         return !(exitOnRelease && machine.mode() == GuestMode.RELEASED);

@@ -74,6 +74,12 @@ public final class SampleGuestCommand implements Callable<Integer> {
     @Option(names = "--corrupt-page", defaultValue = "-1", description = "Corrupt this page once, on purpose.")
     private long corruptPage;
 
+    @Option(
+            names = "--touch",
+            defaultValue = "sequential",
+            description = "Order of the first look at all pages: sequential, random or none (${DEFAULT-VALUE}).")
+    private String touch = "";
+
     @Option(names = "--exit-on-release", description = "Exit when the guest has migrated away.")
     private boolean exitOnRelease;
 
@@ -118,7 +124,8 @@ public final class SampleGuestCommand implements Callable<Integer> {
                 incoming,
                 zeroShare,
                 seed,
-                corruptPage);
+                corruptPage,
+                SampleOptions.Touch.valueOf(touch.toUpperCase(Locale.ROOT)));
     }
 
     private static long bytes(String size) {

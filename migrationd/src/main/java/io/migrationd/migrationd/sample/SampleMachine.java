@@ -82,7 +82,8 @@ final class SampleMachine implements AutoCloseable {
                 mode(),
                 memory.descriptors().size(),
                 memory.regions(),
-                devices());
+                devices(),
+                true);
     }
 
     /** What goes with the hello. */
@@ -111,7 +112,7 @@ final class SampleMachine implements AutoCloseable {
     void stop() throws RefusedException, InterruptedException {
         require("stop", State.RUNNING, State.PAUSED);
         if (state == State.RUNNING) {
-            gate.close(STOP_DEADLINE_MILLIS);
+            closeGate();
             state = State.PAUSED;
         }
     }
@@ -133,17 +134,17 @@ final class SampleMachine implements AutoCloseable {
         return sections;
     }
 
-    void load(List<DeviceSection> sections) throws RefusedException, ErrnoException, InterruptedException {
+    /** Looks at no memory: that may not be there yet. Each worker looks at its own when it runs. */
+    void load(List<DeviceSection> sections) throws RefusedException, InterruptedException {
         require("load", State.INCOMING);
         List<WorkerState> states = new ArrayList<>();
         for (int i = 0; i < workers.size(); i++) {
             states.add(decode(sections, i));
         }
-        gate.close(STOP_DEADLINE_MILLIS);
+        closeGate();
         findings.clear();
         for (int i = 0; i < workers.size(); i++) {
             workers.get(i).become(states.get(i));
-            workers.get(i).verifyIndex();
         }
         state = State.LOADED;
     }
@@ -182,6 +183,13 @@ final class SampleMachine implements AutoCloseable {
         state = State.RELEASED;
     }
 
+    private void closeGate() throws RefusedException, InterruptedException {
+        if (!gate.close(STOP_DEADLINE_MILLIS)) {
+            throw new RefusedException(
+                    "a worker did not come to rest within %d ms: it waits for memory".formatted(STOP_DEADLINE_MILLIS));
+        }
+    }
+
     private void open() {
         runningSinceMillis = System.currentTimeMillis();
         state = State.RUNNING;
@@ -218,6 +226,9 @@ final class SampleMachine implements AutoCloseable {
                         .formatted(workers.stream()
                                 .mapToLong(Worker::logDigest)
                                 .reduce(0, (a, b) -> PageImage.scramble(a) ^ b)));
+        report.put(
+                "first-touch",
+                TouchTimes.report(workers.stream().map(Worker::touchTimes).toList()));
         report.put("mode", mode().jsonName());
         report.put("running-since-millis", runningSinceMillis);
         return report;

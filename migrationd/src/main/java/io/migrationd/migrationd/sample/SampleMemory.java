@@ -3,20 +3,26 @@ package io.migrationd.migrationd.sample;
 import io.migrationd.migrationd.guest.process.GuestHello.Region;
 import io.migrationd.postcopy.memory.FdRamBlock;
 import io.migrationd.postcopy.memory.SharedMapping;
-import io.migrationd.postcopy.memory.WriteTracking;
 import io.migrationd.postcopy.os.ErrnoException;
+import io.migrationd.postcopy.os.Userfaultfd;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
  * The guest's RAM: data blocks of equal size and one index block that holds, for each data page, the sequence number of
- * its last write. Written through mappings, so that writes are tracked; read for verification by pread, so that holes
- * stay holes. No page can be missing: the userfaultfd only tracks writes.
+ * its last write. It is read and written through mappings, by {@link PageAccess} only: the daemon makes pages fault
+ * that have not arrived yet, and pread would show them as zeroes.
  */
 final class SampleMemory implements AutoCloseable {
     static final int CHUNK_PAGES = 512;
     static final long CHUNK_BYTES = (long) CHUNK_PAGES * PageImage.PAGE_BYTES;
+    /** Thread ids let the daemon tell how long each of our threads has waited. */
+    private static final long FEATURES = Userfaultfd.FEATURE_PAGEFAULT_FLAG_WP
+            | Userfaultfd.FEATURE_WP_HUGETLBFS_SHMEM
+            | Userfaultfd.FEATURE_WP_UNPOPULATED
+            | Userfaultfd.FEATURE_WP_ASYNC
+            | Userfaultfd.FEATURE_THREAD_ID;
     /** Where guests of this kind see their first block; a number for the hello. */
     private static final long GUEST_PHYSICAL = 1L << 32;
 
@@ -24,7 +30,7 @@ final class SampleMemory implements AutoCloseable {
     private final List<SharedMapping> mappings = new ArrayList<>();
     private final long pagesPerBlock;
     private final long pageCount;
-    private final WriteTracking tracking;
+    private final Userfaultfd userfaultfd;
 
     /** {@code ramBytes} is a multiple of {@code blockCount} chunks. */
     SampleMemory(long ramBytes, int blockCount) throws ErrnoException {
@@ -35,7 +41,7 @@ final class SampleMemory implements AutoCloseable {
                 add("sample.ram" + i, ramBytes / blockCount);
             }
             add("sample.index", pageCount * Long.BYTES);
-            this.tracking = WriteTracking.of(mappings);
+            this.userfaultfd = openUserfaultfd();
         } catch (ErrnoException | RuntimeException e) {
             release();
             throw e;
@@ -46,6 +52,22 @@ final class SampleMemory implements AutoCloseable {
         FdRamBlock block = FdRamBlock.createMemory(name, lengthBytes);
         blocks.add(block);
         mappings.add(SharedMapping.of(block));
+    }
+
+    /** User mode is enough: only memcpy touches our memory. Missing pages are the daemon's to register. */
+    private Userfaultfd openUserfaultfd() throws ErrnoException {
+        Userfaultfd opened = Userfaultfd.openUserModeOnly();
+        try {
+            opened.api(FEATURES);
+            for (SharedMapping mapping : mappings) {
+                MemorySegment segment = mapping.segment();
+                opened.register(segment.address(), segment.byteSize(), Userfaultfd.REGISTER_WP);
+            }
+            return opened;
+        } catch (ErrnoException | RuntimeException e) {
+            opened.close();
+            throw e;
+        }
     }
 
     long pageCount() {
@@ -67,17 +89,6 @@ final class SampleMemory implements AutoCloseable {
         return mappings.getLast().segment();
     }
 
-    /** Copies pages of one chunk. */
-    void read(long page, int count, MemorySegment buffer) throws ErrnoException {
-        FdRamBlock block = blocks.get((int) (page / pagesPerBlock));
-        block.readPages(offset(page), count, PageImage.PAGE_BYTES, buffer, 0, PageImage.PAGE_BYTES);
-    }
-
-    /** Copies the page of the index that holds the entries of the chunk that begins with {@code page}. */
-    void readIndex(long page, MemorySegment buffer) throws ErrnoException {
-        blocks.getLast().readPages(page * Long.BYTES, 1, PageImage.PAGE_BYTES, buffer, 0, PageImage.PAGE_BYTES);
-    }
-
     /** What a hello says of it. */
     List<Region> regions() {
         List<Region> regions = new ArrayList<>();
@@ -95,14 +106,14 @@ final class SampleMemory implements AutoCloseable {
     /** What goes with a hello: the userfaultfd and the memfds. They stay ours, so that memory outlives every daemon. */
     List<Integer> descriptors() {
         List<Integer> descriptors = new ArrayList<>();
-        descriptors.add(tracking.fd());
+        descriptors.add(userfaultfd.fd());
         blocks.forEach(block -> descriptors.add(block.fd()));
         return descriptors;
     }
 
     @Override
     public void close() {
-        tracking.close();
+        userfaultfd.close();
         release();
     }
 

@@ -10,6 +10,7 @@ import java.util.UUID;
  * @param writesPerSecond of all threads together, 0 for as many as possible
  * @param zeroShare share of RAM that is never written, 0 to below 1
  * @param corruptPage a page to corrupt after its first write, -1 for none
+ * @param touch how all pages are verified after the guest was loaded
  */
 public record SampleOptions(
         String name,
@@ -23,13 +24,22 @@ public record SampleOptions(
         boolean incoming,
         double zeroShare,
         long seed,
-        long corruptPage) {
+        long corruptPage,
+        Touch touch) {
     /** In which order pages are written. */
     public enum Pattern {
         SEQUENTIAL,
         RANDOM,
         /** Nine of ten writes go to a tenth of the pages. */
         HOT
+    }
+
+    /** In which order each page is verified once, as fast as it goes, after the guest was loaded. */
+    public enum Touch {
+        SEQUENTIAL,
+        RANDOM,
+        /** Not at all: a page is only touched when its turn to be written comes. */
+        NONE
     }
 
     /** Rejects what cannot work, in words for the command line. */

@@ -2,16 +2,16 @@ package io.migrationd.migrationd.sample;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
-import io.migrationd.postcopy.os.ErrnoException;
+import io.migrationd.migrationd.sample.SampleOptions.Touch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * One thread of the guest and the pages that only it writes. Between two writes it verifies some pages: all of them as
- * fast as it can after it was loaded, then a few at a time for ever. Whatever else it is asked comes while it waits at
- * the gate.
+ * One thread of the guest and the pages that only it touches. After it was loaded it verifies its part of the index,
+ * and then all of its pages as fast as it can; later a few at a time for ever. Whatever else it is asked comes while it
+ * waits at the gate.
  */
 final class Worker implements AutoCloseable {
     private static final int SWEEP_PAGES = 32;
@@ -21,20 +21,23 @@ final class Worker implements AutoCloseable {
     private static final long MAX_LAG_NANOS = NANOS_PER_SECOND / 10;
 
     private final int number;
-    private final SampleMemory memory;
     private final Gate gate;
     private final SampleOptions options;
     private final Findings findings;
     private final long touchedPages;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment scratch = arena.allocate(PageImage.PAGE_BYTES, Long.BYTES);
-    private final MemorySegment swept = arena.allocate((long) SWEEP_PAGES * PageImage.PAGE_BYTES, Long.BYTES);
-    private final MemorySegment indexPage = arena.allocate(PageImage.PAGE_BYTES, Long.BYTES);
+    private final PageAccess access;
+    private final PageOrder firstSweep;
     private final Thread thread;
 
     /** The worker's own while it runs, anybody's while it waits at the gate. */
     private WorkerState state;
 
+    /** Chunks whose part of the index is verified: all of them, unless the worker has just been loaded. */
+    private int verifiedChunks;
+
+    private boolean wasLoaded;
     private long corruptPage;
     private long corruptedPage = -1;
     private long sweepPosition;
@@ -50,11 +53,13 @@ final class Worker implements AutoCloseable {
         long endChunk = chunks * (number + 1) / options.threads();
         long pages = (endChunk - firstChunk) * SampleMemory.CHUNK_PAGES;
         this.number = number;
-        this.memory = memory;
         this.gate = gate;
         this.options = options;
         this.findings = findings;
         this.state = new WorkerState(firstChunk * SampleMemory.CHUNK_PAGES, pages, options.seed());
+        this.verifiedChunks = chunkCount();
+        this.access = new PageAccess(memory, state.firstPage);
+        this.firstSweep = new PageOrder(options.touch(), pages, options.seed());
         this.touchedPages = Math.max(1, Math.round(pages * (1 - options.zeroShare())));
         long corrupt = options.corruptPage();
         this.corruptPage = corrupt >= state.firstPage && corrupt < state.firstPage + pages ? corrupt : -1;
@@ -68,7 +73,11 @@ final class Worker implements AutoCloseable {
     private void work() {
         try {
             while (gate.pass()) {
-                if ((sweeps.get() == 0 && isFilled()) || operations % WRITES_PER_SWEEP_STEP == 0) {
+                if (verifiedChunks < chunkCount()) {
+                    verifyIndex(verifiedChunks++);
+                    continue;
+                }
+                if (mustSweep() || operations % WRITES_PER_SWEEP_STEP == 0) {
                     sweepStep();
                 }
                 if (isDue()) {
@@ -77,9 +86,11 @@ final class Worker implements AutoCloseable {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-        } catch (ErrnoException e) {
-            throw new IllegalStateException("worker " + number + " cannot read its memory", e);
         }
+    }
+
+    private boolean mustSweep() {
+        return options.touch() != Touch.NONE && sweeps.get() == 0 && isFilled();
     }
 
     /** True when the next write may happen now; waits for its time, unless there is something to verify. */
@@ -89,7 +100,7 @@ final class Worker implements AutoCloseable {
         }
         long now = System.nanoTime();
         if (now < nextWriteNanos) {
-            if (sweeps.get() > 0) {
+            if (!mustSweep()) {
                 gate.rest(nextWriteNanos);
             }
             return false;
@@ -132,51 +143,52 @@ final class Worker implements AutoCloseable {
     }
 
     private void write(long page) {
-        MemorySegment mapping = memory.mapping(page);
-        long offset = memory.offset(page);
-        long entry = page * Long.BYTES;
-        long previous = memory.index().get(JAVA_LONG, entry);
-        long found = mapping.get(JAVA_LONG, offset + PageImage.SEQUENCE);
+        long previous = access.lastWrite(page);
+        long found = access.sequence(page);
         if (found != previous) {
             findings.add("page %d holds write %d, expected write %d, seen before the next write"
                     .formatted(page, found, previous));
         }
         state.sequence++;
         PageImage.compose(scratch, state.seed, page, state.sequence, number);
-        MemorySegment.copy(scratch, 0, mapping, offset, PageImage.PAGE_BYTES);
-        memory.index().set(JAVA_LONG, entry, state.sequence);
+        access.write(page, scratch);
+        access.recordWrite(page, state.sequence);
         state.written(page, previous);
         operations = state.operations;
         logDigest = state.logDigest;
         if (page == corruptPage) {
-            corrupt(mapping, offset);
+            // For tests of whoever looks at our reports: once, on purpose.
+            access.spoil(page);
+            corruptedPage = corruptPage;
+            corruptPage = -1;
         }
     }
 
-    /** For tests of whoever looks at our reports: once, on purpose. */
-    private void corrupt(MemorySegment mapping, long offset) {
-        long at = offset + PageImage.PAGE_BYTES / 2;
-        mapping.set(JAVA_LONG, at, ~mapping.get(JAVA_LONG, at));
-        corruptedPage = corruptPage;
-        corruptPage = -1;
-    }
-
-    /** Verifies the next pages of a chunk; starts again at the end. */
-    private void sweepStep() throws ErrnoException {
-        long page = state.firstPage + sweepPosition;
-        long chunkPage = page - page % SampleMemory.CHUNK_PAGES;
-        memory.read(page, SWEEP_PAGES, swept);
-        memory.readIndex(chunkPage, indexPage);
+    /** Verifies the next pages; starts again at the end. */
+    private void sweepStep() {
+        if (options.touch() == Touch.NONE) {
+            return;
+        }
+        boolean first = sweeps.get() == 0;
         for (int i = 0; i < SWEEP_PAGES; i++) {
-            long expected = indexPage.get(JAVA_LONG, (page + i - chunkPage) * Long.BYTES);
-            PageImage.problem(swept, (long) i * PageImage.PAGE_BYTES, page + i, expected)
-                    .ifPresent(findings::add);
+            long position = sweepPosition + i;
+            verify(state.firstPage + (first ? firstSweep.at(position) : position), first && wasLoaded);
         }
         verifiedPages.addAndGet(SWEEP_PAGES);
         sweepPosition += SWEEP_PAGES;
         if (sweepPosition == state.pageCount) {
             sweepPosition = 0;
             sweeps.incrementAndGet();
+            access.allTouched();
+        }
+    }
+
+    /** A page that was never written is looked at where it may have arrived wrong; elsewhere it stays a hole. */
+    private void verify(long page, boolean arrived) {
+        long expected = access.lastWrite(page);
+        if (expected != 0 || arrived) {
+            access.read(page, scratch);
+            PageImage.problem(scratch, 0, page, expected).ifPresent(findings::add);
         }
     }
 
@@ -194,24 +206,25 @@ final class Worker implements AutoCloseable {
         state = other;
         operations = other.operations;
         logDigest = other.logDigest;
+        verifiedChunks = 0;
+        wasLoaded = true;
         sweepPosition = 0;
         sweeps.set(0);
         verifiedPages.set(0);
+        access.timeFirstTouches(state.pageCount);
     }
 
-    /** While the gate is closed: is the index, which came with RAM, what the device state says? */
-    void verifyIndex() throws ErrnoException {
-        for (int chunk = 0; chunk < state.chunkDigests.length; chunk++) {
-            long page = state.firstPage + (long) chunk * SampleMemory.CHUNK_PAGES;
-            memory.readIndex(page, indexPage);
-            long digest = 0;
-            for (int i = 0; i < SampleMemory.CHUNK_PAGES; i++) {
-                digest += PageImage.mix(page + i, indexPage.get(JAVA_LONG, (long) i * Long.BYTES));
-            }
-            if (digest != state.chunkDigests[chunk]) {
-                findings.add("the index of pages %d to %d is not that of the last writes: a write was lost"
-                        .formatted(page, page + SampleMemory.CHUNK_PAGES - 1));
-            }
+    /** Is the index, which came with RAM, what the device state says? */
+    private void verifyIndex(int chunk) {
+        long page = state.firstPage + (long) chunk * SampleMemory.CHUNK_PAGES;
+        access.readIndex(page, scratch);
+        long digest = 0;
+        for (int i = 0; i < SampleMemory.CHUNK_PAGES; i++) {
+            digest += PageImage.mix(page + i, scratch.get(JAVA_LONG, (long) i * Long.BYTES));
+        }
+        if (digest != state.chunkDigests[chunk]) {
+            findings.add("the index of pages %d to %d is not that of the last writes: a write was lost"
+                    .formatted(page, page + SampleMemory.CHUNK_PAGES - 1));
         }
     }
 
@@ -222,6 +235,11 @@ final class Worker implements AutoCloseable {
     /** Running hash of all writes, in order. */
     long logDigest() {
         return logDigest;
+    }
+
+    /** How long the first look at each page took since this life began. */
+    TouchTimes touchTimes() {
+        return access.touchTimes();
     }
 
     long verifiedPages() {
@@ -248,6 +266,7 @@ final class Worker implements AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+        access.close();
         arena.close();
     }
 }

@@ -11,6 +11,8 @@ import java.util.UUID;
  * @param pid as the VMM sees itself; the credential of the socket decides
  * @param descriptorCount how many descriptors came with the message, the userfaultfd first
  * @param devices layouts of its device sections, in the order in which they are sent
+ * @param postcopy the VMM promises that every access to guest memory may wait for the daemon, and that its userfaultfd
+ *     sees all of them
  */
 public record GuestHello(
         String name,
@@ -21,7 +23,8 @@ public record GuestHello(
         GuestMode mode,
         int descriptorCount,
         List<Region> regions,
-        List<JsonNode> devices) {
+        List<JsonNode> devices,
+        boolean postcopy) {
     /**
      * One RAM block: contiguous in the VMM's address space and in its memfd.
      *

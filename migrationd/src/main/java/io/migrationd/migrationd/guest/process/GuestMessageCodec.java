@@ -149,6 +149,9 @@ public final class GuestMessageCodec {
                     .put("offset", region.offset());
         }
         line.putArray("devices").addAll(guest.devices());
+        if (guest.postcopy()) {
+            line.put("postcopy", true);
+        }
     }
 
     private static GuestHello readHello(JsonMembers members, long offset) throws ProtocolException {
@@ -173,8 +176,18 @@ public final class GuestMessageCodec {
             regions.add(readRegion(JsonMembers.of(node, path, offset), targetPageSize, descriptors));
         }
         List<JsonNode> devices = members.array("devices", 0, GuestProtocol.MAX_DEVICES);
+        boolean postcopy = members.has("postcopy") && members.flag("postcopy");
         return new GuestHello(
-                name, uuid, pid, machineType, targetPageSize, mode, descriptors, List.copyOf(regions), devices);
+                name,
+                uuid,
+                pid,
+                machineType,
+                targetPageSize,
+                mode,
+                descriptors,
+                List.copyOf(regions),
+                devices,
+                postcopy);
     }
 
     private static Region readRegion(JsonMembers members, int targetPageSize, int descriptors)

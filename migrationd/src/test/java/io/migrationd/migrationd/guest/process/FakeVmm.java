@@ -17,6 +17,8 @@ final class FakeVmm implements AutoCloseable {
     final List<FdRamBlock> blocks = new ArrayList<>();
     final List<SharedMapping> mappings = new ArrayList<>();
     final WriteTracking tracking;
+    /** What it promises. */
+    boolean postcopy = true;
 
     FakeVmm() throws Exception {
         for (String name : List.of("ram", "rom")) {
@@ -46,7 +48,8 @@ final class FakeVmm implements AutoCloseable {
                 mode,
                 3,
                 List.copyOf(regions),
-                List.of(device));
+                List.of(device),
+                postcopy);
     }
 
     List<Integer> descriptors() {

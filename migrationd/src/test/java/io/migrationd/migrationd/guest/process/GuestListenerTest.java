@@ -122,6 +122,7 @@ class GuestListenerTest {
                     device is no object    | devices/0                 | 7               | message.devices[0] at offset 0: expected a device description
                     unknown field type     | devices/0/fields/0/type   | "uint9"         | message.devices[0] at offset 0: expected a device description, got device.fields[0]
                     reserved device        | devices/0/name            | "ram"           | message.devices[0].name at offset 0: expected none of [configuration, globalstate, ram], got ram
+                    promise is no flag     | postcopy                  | "yes"           | message.postcopy at offset 0: expected true or false, got
                     unknown member         | color                     | "red"           | message.color at offset 0: expected no such member
                     """)
     void refusesAHostileHello(String why, String path, String value, String reason) throws Exception {

@@ -38,7 +38,8 @@ class GuestMessageCodecTest {
                 GuestMode.RUNNING,
                 2,
                 List.of(new Region("pc.ram", 0, 0x7f00_0000_0000L, 1 << 21, 4096, 1, 4096)),
-                List.of(JsonNodeFactory.instance.objectNode().put("name", "uart")));
+                List.of(JsonNodeFactory.instance.objectNode().put("name", "uart")),
+                true);
         List<SectionHeader> sections = List.of(new SectionHeader("uart", 0, 2, 5), new SectionHeader("uart", -2, 1, 0));
         return Stream.of(
                 Arguments.of("hello", new Hello(hello), 0),
