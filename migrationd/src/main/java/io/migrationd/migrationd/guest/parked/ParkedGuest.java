@@ -5,11 +5,12 @@ import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.guest.GuestException;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
+import io.migrationd.postcopy.PresentPages;
+import io.migrationd.postcopy.StoredIncomingMemory;
 import io.migrationd.postcopy.memory.DirtyLog;
-import io.migrationd.postcopy.memory.FdRamBlock;
 import io.migrationd.postcopy.memory.RamBlock;
-import io.migrationd.postcopy.os.ErrnoException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -35,7 +36,7 @@ public final class ParkedGuest implements Guest, AutoCloseable {
     private final RamBudget budget;
     // Guarded by this.
     private ParkedRecord record;
-    private List<FdRamBlock> blocks = List.of();
+    private List<ParkedBlock> blocks = List.of();
     private boolean receiving;
 
     private ParkedGuest(String name, Path directory, RamBudget budget, ParkedRecord record) {
@@ -53,7 +54,10 @@ public final class ParkedGuest implements Guest, AutoCloseable {
         return new ParkedGuest(name, directory, budget, record);
     }
 
-    /** Opens what an earlier daemon has left. What was half received is thrown away. */
+    /**
+     * Opens what an earlier daemon has left. What was half received is thrown away, unless its source has given it away
+     * already: that is kept, for {@link #reopenIncoming}.
+     */
     public static ParkedGuest open(String name, Path directory, RamBudget budget) throws IOException {
         ParkedRecord record = ParkedRecord.read(directory);
         ParkedGuest guest = new ParkedGuest(name, directory, budget, record);
@@ -66,27 +70,17 @@ public final class ParkedGuest implements Guest, AutoCloseable {
     }
 
     private synchronized void openBlocks() throws IOException {
-        List<FdRamBlock> opened = new ArrayList<>();
+        List<ParkedBlock> opened = new ArrayList<>();
         try {
             for (ParkedRecord.Block block : record.blocks()) {
-                opened.add(openBlock(block));
+                opened.add(ParkedBlock.open(ramDirectory(), block, name));
             }
         } catch (IOException e) {
-            opened.forEach(FdRamBlock::close);
+            opened.forEach(ParkedBlock::close);
             throw e;
         }
         opened.forEach(block -> budget.account(block.lengthBytes()));
         blocks = List.copyOf(opened);
-    }
-
-    private FdRamBlock openBlock(ParkedRecord.Block block) throws IOException {
-        FdRamBlock file = FdRamBlock.openFile(block.name(), ramDirectory().resolve(block.file()));
-        if (file.lengthBytes() != block.lengthBytes()) {
-            file.close();
-            throw new IOException("block '%s' of parked guest '%s' has %d bytes, %d were recorded"
-                    .formatted(block.name(), name, file.lengthBytes(), block.lengthBytes()));
-        }
-        return file;
     }
 
     Path ramDirectory() {
@@ -173,27 +167,56 @@ public final class ParkedGuest implements Guest, AutoCloseable {
         return record.devices();
     }
 
-    @Override
-    public IncomingMemory reopenIncoming(String session) throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
+    /** Whether the guest is here and its RAM is not: {@link #reopenIncoming} goes on with it. */
+    public synchronized boolean isReceiving() {
+        return record.state().equals(ParkedRecord.RECEIVING);
     }
 
     @Override
-    public void completeIncoming() throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
+    public synchronized IncomingMemory reopenIncoming(String session) throws IOException {
+        if (!isReceiving()) {
+            throw new GuestException(
+                    "parked guest '%s' is %s: it does not wait for memory".formatted(name, record.state()));
+        }
+        List<IncomingBlock> incoming = new ArrayList<>();
+        for (ParkedBlock block : blocks) {
+            IncomingBlock reopened = new IncomingBlock(block, record.targetPageSizeBytes());
+            PresentPages.mark(reopened);
+            incoming.add(reopened);
+        }
+        return StoredIncomingMemory.of(incoming);
+    }
+
+    @Override
+    public synchronized void completeIncoming() throws IOException {
+        if (!isReceiving()) {
+            return;
+        }
+        for (ParkedBlock block : blocks) {
+            block.sync();
+        }
+        ParkedRecord complete = record.with(ParkedRecord.COMPLETE);
+        complete.write(directory);
+        record = complete;
     }
 
     @Override
     public synchronized IncomingGuest beginIncoming() throws GuestException {
         if (receiving || !record.state().equals(ParkedRecord.EMPTY)) {
-            throw new GuestException("parked guest '%s' %s"
-                    .formatted(name, receiving ? "is being received already" : "holds a guest already"));
+            throw new GuestException("parked guest '%s' %s".formatted(name, occupation()));
         }
         receiving = true;
         return new ParkedReceiver(this);
     }
 
-    synchronized void received(ParkedRecord complete, List<FdRamBlock> withBlocks) throws IOException {
+    private String occupation() {
+        if (isReceiving()) {
+            return "is here already, and waits for the rest of its memory";
+        }
+        return receiving ? "is being received already" : "holds a guest already";
+    }
+
+    synchronized void received(ParkedRecord complete, List<ParkedBlock> withBlocks) throws IOException {
         complete.write(directory);
         record = complete;
         blocks = List.copyOf(withBlocks);
@@ -238,7 +261,7 @@ public final class ParkedGuest implements Guest, AutoCloseable {
 
     @Override
     public synchronized void close() {
-        for (FdRamBlock block : blocks) {
+        for (ParkedBlock block : blocks) {
             block.close();
             budget.release(block.lengthBytes());
         }
@@ -254,9 +277,5 @@ public final class ParkedGuest implements Guest, AutoCloseable {
             encoded.append(plain || dot ? String.valueOf(c) : "%%%02X".formatted((int) c));
         }
         return encoded.toString();
-    }
-
-    static FdRamBlock createBlock(Path file, String name, long lengthBytes) throws ErrnoException {
-        return FdRamBlock.createFile(name, file, lengthBytes);
     }
 }

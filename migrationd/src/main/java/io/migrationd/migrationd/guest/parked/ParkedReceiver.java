@@ -4,10 +4,9 @@ import io.migrationd.migrationd.guest.DeviceFormat;
 import io.migrationd.migrationd.guest.DeviceSection;
 import io.migrationd.migrationd.guest.Guest.IncomingGuest;
 import io.migrationd.migrationd.guest.Guest.IncomingState;
-import io.migrationd.migrationd.guest.GuestException;
 import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
-import io.migrationd.postcopy.memory.FdRamBlock;
+import io.migrationd.postcopy.StoredIncomingMemory;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.os.ErrnoException;
 import io.migrationd.protocol.wire.ProtocolException;
@@ -24,10 +23,11 @@ final class ParkedReceiver implements IncomingGuest {
     private static final int RECORD_VERSION = 1;
 
     private final ParkedGuest guest;
-    private final List<FdRamBlock> blocks = new ArrayList<>();
+    private final List<ParkedBlock> blocks = new ArrayList<>();
     private long reservedBytes;
     private @Nullable String machineType;
     private boolean ended;
+    private boolean hasGuest;
 
     ParkedReceiver(ParkedGuest guest) {
         this.guest = guest;
@@ -55,8 +55,8 @@ final class ParkedReceiver implements IncomingGuest {
         } catch (IOException e) {
             throw new ProtocolException("ram.blocks", offset, "room for '" + name + "'", e.toString(), e);
         }
-        FdRamBlock block =
-                ParkedGuest.createBlock(guest.ramDirectory().resolve(ParkedGuest.fileName(name)), name, lengthBytes);
+        ParkedBlock block = ParkedBlock.create(
+                guest.ramDirectory().resolve(ParkedGuest.fileName(name)), name, lengthBytes, pageSizeBytes, offset);
         blocks.add(block);
         return block;
     }
@@ -68,52 +68,59 @@ final class ParkedReceiver implements IncomingGuest {
 
     @Override
     public void prepare(List<DeviceSection> sections) throws ErrnoException {
-        for (FdRamBlock block : blocks) {
+        for (ParkedBlock block : blocks) {
             block.sync();
         }
     }
 
     @Override
     public boolean mayRun() {
-        return false;
+        return hasGuest;
     }
 
     @Override
     public void commit(List<DeviceSection> sections, IncomingState state) throws IOException {
-        for (FdRamBlock block : blocks) {
+        record(ParkedRecord.COMPLETE, sections, state);
+    }
+
+    @Override
+    public void advisePostcopy() {
+        // Nothing runs here that could meet a missing page.
+    }
+
+    @Override
+    public IncomingMemory listen(String session, List<IncomingBlock> incoming) throws IOException {
+        return StoredIncomingMemory.of(incoming);
+    }
+
+    /** The source has given the guest away: from now on what is here is kept, and what is missing is asked for. */
+    @Override
+    public void run(List<DeviceSection> sections, IncomingState state) throws IOException {
+        record(ParkedRecord.RECEIVING, sections, state);
+        hasGuest = true;
+    }
+
+    /**
+     * RAM first: after a crash of the host each page of a block must be either what it was when the record was written
+     * or a later one, never an older one.
+     */
+    private void record(String recordState, List<DeviceSection> sections, IncomingState state) throws IOException {
+        for (ParkedBlock block : blocks) {
             block.sync();
         }
         ParkedRecord.syncDirectory(guest.ramDirectory());
         guest.received(
                 new ParkedRecord(
                         RECORD_VERSION,
-                        ParkedRecord.COMPLETE,
+                        recordState,
                         machineType,
                         state.targetPageSizeBytes(),
                         state.uuid().map(UUID::toString).orElse(null),
                         state.runState(),
-                        blocks.stream()
-                                .map(b -> new ParkedRecord.Block(
-                                        b.name(), ParkedGuest.fileName(b.name()), b.lengthBytes()))
-                                .toList(),
+                        blocks.stream().map(ParkedBlock::toRecord).toList(),
                         sections),
                 blocks);
         ended = true;
-    }
-
-    @Override
-    public void advisePostcopy() throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
-    }
-
-    @Override
-    public IncomingMemory listen(String session, List<IncomingBlock> blocks) throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
-    }
-
-    @Override
-    public void run(List<DeviceSection> sections, IncomingState state) throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
     }
 
     @Override
@@ -122,7 +129,7 @@ final class ParkedReceiver implements IncomingGuest {
             return;
         }
         ended = true;
-        blocks.forEach(FdRamBlock::close);
+        blocks.forEach(ParkedBlock::close);
         guest.budget().release(reservedBytes);
         guest.notReceived();
     }

@@ -16,9 +16,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What {@code guest.json} in the guest's directory says. It is replaced atomically; writing it with state
- * {@code complete} is the moment in which the guest is here.
+ * {@code complete}, or with {@code receiving} in a postcopy, is the moment in which the guest is here.
  *
- * @param state {@code empty}, {@code complete} or {@code migrated}
+ * @param state {@code empty}, {@code receiving} (the guest is ours, its RAM is still on its way), {@code complete} or
+ *     {@code migrated}
  */
 record ParkedRecord(
         int version,
@@ -31,6 +32,7 @@ record ParkedRecord(
         List<DeviceSection> devices) {
     static final String FILE = "guest.json";
     static final String EMPTY = "empty";
+    static final String RECEIVING = "receiving";
     static final String COMPLETE = "complete";
     static final String MIGRATED = "migrated";
 
@@ -39,8 +41,16 @@ record ParkedRecord(
             .enable(SerializationFeature.INDENT_OUTPUT)
             .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES);
 
-    /** A RAM block and the file that holds it. */
-    record Block(String name, String file, long lengthBytes) {}
+    /**
+     * A RAM block and the file that holds it.
+     *
+     * @param pageSizeBytes that of the block where it came from; {@code null} in records of daemons without postcopy
+     */
+    record Block(
+            String name,
+            String file,
+            long lengthBytes,
+            @Nullable Integer pageSizeBytes) {}
 
     static ParkedRecord empty() {
         return new ParkedRecord(VERSION, EMPTY, null, 4096, null, "paused", List.of(), List.of());
