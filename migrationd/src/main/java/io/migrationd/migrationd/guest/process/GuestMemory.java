@@ -5,8 +5,10 @@ import io.migrationd.postcopy.memory.FdRamBlock;
 import io.migrationd.postcopy.memory.GuestRange;
 import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.os.Descriptor;
+import io.migrationd.postcopy.os.Errno;
 import io.migrationd.postcopy.os.ErrnoException;
 import io.migrationd.postcopy.os.Libc;
+import io.migrationd.postcopy.os.Userfaultfd;
 import io.migrationd.protocol.wire.ProtocolException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -16,20 +18,26 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The memory that a VMM has handed over: its blocks, where they lie in the VMM, and the userfaultfd. Owner of all of
  * its descriptors.
  */
 final class GuestMemory implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(GuestMemory.class);
     private static final String USERFAULTFD = "anon_inode:[userfaultfd]";
+
+    private static final String FLAGS_KEY = "flags:";
+    private static final int OCTAL = 8;
 
     private final List<Place> places;
     private final List<FdRamBlock> blocks;
     private final List<GuestRange> ranges;
-    private final Descriptor userfaultfd;
+    private final Userfaultfd userfaultfd;
 
-    private GuestMemory(List<Place> places, List<FdRamBlock> blocks, List<GuestRange> ranges, Descriptor userfaultfd) {
+    private GuestMemory(List<Place> places, List<FdRamBlock> blocks, List<GuestRange> ranges, Userfaultfd userfaultfd) {
         this.places = places;
         this.blocks = blocks;
         this.ranges = ranges;
@@ -169,7 +177,7 @@ final class GuestMemory implements AutoCloseable {
                 blocks.add(FdRamBlock.adopt(region.name(), memory, region.offset(), region.lengthBytes()));
                 ranges.add(new GuestRange(region.name(), region.hostVirtual(), region.lengthBytes()));
             }
-            Descriptor userfaultfd = received.duplicate(0);
+            Userfaultfd userfaultfd = Userfaultfd.adopt(received.duplicate(0));
             return new GuestMemory(places, List.copyOf(blocks), List.copyOf(ranges), userfaultfd);
         } catch (IOException | RuntimeException e) {
             blocks.forEach(FdRamBlock::close);
@@ -188,6 +196,41 @@ final class GuestMemory implements AutoCloseable {
     /** Where the blocks lie in the VMM. */
     List<GuestRange> ranges() {
         return ranges;
+    }
+
+    /** The VMM's userfaultfd; it stays ours. */
+    Userfaultfd userfaultfd() {
+        return userfaultfd;
+    }
+
+    /** Whether a read of the userfaultfd returns when there is nothing; poll(2) works only then (userfaultfd(2)). */
+    boolean hasNonBlockingUserfaultfd() throws IOException {
+        Path info = Path.of("/proc/self/fdinfo/" + userfaultfd.fd());
+        for (String line : Files.readAllLines(info)) {
+            if (line.startsWith(FLAGS_KEY)) {
+                return (Integer.parseInt(line.substring(FLAGS_KEY.length()).trim(), OCTAL) & Libc.O_NONBLOCK) != 0;
+            }
+        }
+        throw new IOException(info + " has no line " + FLAGS_KEY);
+    }
+
+    /**
+     * Missing pages no longer fault, as if there had never been a postcopy. Writes are tracked again. The guest must
+     * not run: in between they are not.
+     */
+    void forgetMissing() throws ErrnoException {
+        try {
+            for (GuestRange range : ranges) {
+                // Registering for less than before changes nothing (fs/userfaultfd.c, userfaultfd_register).
+                userfaultfd.unregister(range.hostVirtual(), range.lengthBytes());
+                userfaultfd.register(range.hostVirtual(), range.lengthBytes(), Userfaultfd.REGISTER_WP);
+            }
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.ESRCH) {
+                throw e;
+            }
+            log.atDebug().setCause(e).log("the process has ended: nobody can fault any more");
+        }
     }
 
     /** Whether the other one is the same bytes of the same files at the same addresses. */

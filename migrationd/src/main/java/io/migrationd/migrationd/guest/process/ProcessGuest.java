@@ -7,7 +7,10 @@ import io.migrationd.migrationd.guest.GuestException;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.guest.process.RunTransitions.Event;
+import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
+import io.migrationd.postcopy.PresentPages;
+import io.migrationd.postcopy.UffdIncomingMemory;
 import io.migrationd.postcopy.memory.DirtyLog;
 import io.migrationd.postcopy.memory.HostFeature;
 import io.migrationd.postcopy.memory.HostFeatures;
@@ -15,12 +18,15 @@ import io.migrationd.postcopy.memory.RamBlock;
 import io.migrationd.postcopy.memory.UffdDirtyLog;
 import io.migrationd.postcopy.os.ErrnoException;
 import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -37,12 +43,19 @@ public final class ProcessGuest implements Guest, AutoCloseable {
     private static final Set<HostFeature> WRITE_TRACKING = Set.of(
             HostFeature.WP_HUGETLBFS_SHMEM, HostFeature.WP_UNPOPULATED, HostFeature.WP_ASYNC, HostFeature.PAGEMAP_SCAN);
 
+    /** How long a VMM may take to come back when its guest is about to run. */
+    private static final Duration REATTACH_DEADLINE = Duration.ofSeconds(10);
+
+    private static final Duration PROCESS_CHECK = Duration.ofMillis(200);
+
     private final GuestHello hello;
     private final long pid;
     private final GuestMemory memory;
     private final DeviceLayouts devices;
     /** Held while the VMM is asked, so that what it answers and {@code state} stay together. */
     private final ReentrantLock turn = new ReentrantLock();
+    /** A session has come. */
+    private final Condition attached = turn.newCondition();
 
     /** Written under {@code turn}. */
     private volatile RunState state;
@@ -52,6 +65,8 @@ public final class ProcessGuest implements Guest, AutoCloseable {
     private volatile boolean owedResume;
     /** Under {@code turn}. */
     private boolean closed;
+    /** Under {@code turn}: where the guest has device state that it has not run yet. */
+    private @Nullable GuestSession loadedIn;
 
     private volatile Optional<Map<String, Object>> checkReport = Optional.empty();
 
@@ -218,14 +233,64 @@ public final class ProcessGuest implements Guest, AutoCloseable {
         }
     }
 
-    @Override
-    public IncomingMemory reopenIncoming(String session) throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
+    /**
+     * After a restart of the daemon, of a guest whose outgoing postcopy is under way: it waits for the end of that. A
+     * guest that says that it runs is stopped.
+     */
+    public void stoppedByMigration() {
+        turn.lock();
+        try {
+            boolean runs = state == RunState.RUNNING;
+            enter(Event.FOUND_MIGRATING);
+            GuestSession current = session.get();
+            if (runs && current != null) {
+                owe(current, GuestVerb.STOP);
+            }
+        } finally {
+            turn.unlock();
+        }
     }
 
     @Override
-    public void completeIncoming() throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
+    public IncomingMemory reopenIncoming(String session) throws IOException {
+        turn.lock();
+        try {
+            requireSession();
+            if (state != RunState.RUNNING && state != RunState.PAUSED) {
+                throw new GuestException(
+                        "guest %s has run state %s: its postcopy cannot go on here".formatted(name(), state.qmpName()));
+            }
+            List<IncomingBlock> blocks = new ArrayList<>();
+            for (RamBlock block : ram()) {
+                IncomingBlock incoming = new IncomingBlock(block, targetPageSizeBytes());
+                PresentPages.mark(incoming);
+                blocks.add(incoming);
+            }
+            return openIncomingMemory(session, blocks);
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    IncomingMemory openIncomingMemory(String session, List<IncomingBlock> blocks) throws IOException {
+        return UffdIncomingMemory.of(session, blocks, memory.ranges(), memory.userfaultfd());
+    }
+
+    @Override
+    public void completeIncoming() {
+        log.atInfo().addKeyValue("guest", name()).log("all memory of the guest is here");
+    }
+
+    /** What stands in the way of a postcopy migration to this guest; empty if nothing does. */
+    Optional<String> postcopyRefusal() throws IOException {
+        if (!hello.postcopy()) {
+            return Optional.of("its VMM does not say \"postcopy\": true in its hello, so it may not be able to wait for"
+                    + " memory that has not arrived");
+        }
+        if (!memory.hasNonBlockingUserfaultfd()) {
+            return Optional.of("its userfaultfd was opened without O_NONBLOCK");
+        }
+        return Optional.empty();
     }
 
     @Override
@@ -237,35 +302,114 @@ public final class ProcessGuest implements Guest, AutoCloseable {
                 throw new GuestException("guest %s has run state %s: it does not wait for a migration"
                         .formatted(name(), state.qmpName()));
             }
-            // Whoever sent to it before, and however that ended: a page that is zero now must not find old content.
-            for (RamBlock block : ram()) {
-                block.punchHole(0, block.lengthBytes());
-            }
+            // Whoever sent to it before, and however that ended: a page that is zero now must not find old content,
+            // and one that is a hole when it runs must not wait for a postcopy that nobody serves.
+            empty();
             return new ProcessIncomingGuest(this);
         } catch (ErrnoException e) {
-            throw new GuestException("memory of guest %s was not emptied".formatted(name()), e);
+            throw new GuestException("memory of guest %s was not made ready".formatted(name()), e);
         } finally {
             turn.unlock();
         }
     }
 
-    /** Hands over device state; memory is complete. The guest still waits. */
+    /** Hands over device state. The guest still waits. */
     void load(List<DeviceSection> sections) throws GuestException {
-        inTurn(() -> requireSession().request(GuestVerb.LOAD, false, sections));
+        inTurn(() -> loadIn(requireSession(), sections));
     }
 
-    /** What was loaded becomes the guest. */
-    void run(boolean start) throws GuestException {
+    private void loadIn(GuestSession current, List<DeviceSection> sections) throws GuestException {
+        current.request(GuestVerb.LOAD, false, sections);
+        loadedIn = current;
+    }
+
+    /** Whether it has device state that came over the connection of now. */
+    boolean hasLoaded() {
+        turn.lock();
+        try {
+            return isLoadedIn(session.get());
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    @SuppressWarnings("ReferenceEquality") // What was loaded is forgotten with the connection.
+    private boolean isLoadedIn(@Nullable GuestSession current) {
+        return loadedIn != null && loadedIn == current;
+    }
+
+    /**
+     * What is loaded becomes the guest. There is no way back for whoever sent it: if the connection breaks in the
+     * middle, waits a while for the VMM to come back, and does what it has not heard.
+     */
+    void run(List<DeviceSection> sections, boolean start) throws GuestException {
+        long deadlineNanos = System.nanoTime() + REATTACH_DEADLINE.toNanos();
         inTurn(() -> {
-            requireSession().request(GuestVerb.RUN, start, List.of());
-            enter(start ? Event.STARTED : Event.LOADED);
+            do {
+                GuestSession current = awaitSession(deadlineNanos);
+                if (state != RunState.INMIGRATE) {
+                    return; // The request was heard, its reply was not: the new hello says so.
+                }
+                try {
+                    if (!isLoadedIn(current)) {
+                        loadIn(current, sections);
+                    }
+                    current.request(GuestVerb.RUN, start, List.of());
+                    enter(start ? Event.STARTED : Event.LOADED);
+                } catch (GuestException e) {
+                    if (current.endReason().isEmpty()) {
+                        throw e;
+                    }
+                    log.atWarn()
+                            .addKeyValue("guest", name())
+                            .setCause(e)
+                            .log("guest was lost before it was known to run");
+                }
+            } while (state == RunState.INMIGRATE);
         });
+    }
+
+    /** The connection, or one that comes before the deadline. */
+    private GuestSession awaitSession(long deadlineNanos) throws GuestException {
+        try {
+            while (!hasLiveSession() && !closed && deadlineNanos - System.nanoTime() > 0 && processIsThere()) {
+                var _ = attached.awaitNanos(PROCESS_CHECK.toNanos());
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        GuestSession current = requireSession();
+        Optional<String> end = current.endReason();
+        if (end.isPresent()) {
+            throw new GuestException("guest %s: %s".formatted(name(), end.get()));
+        }
+        return current;
+    }
+
+    private boolean hasLiveSession() {
+        GuestSession current = session.get();
+        return current != null && current.endReason().isEmpty();
+    }
+
+    private boolean processIsThere() {
+        return ProcessHandle.of(pid).isPresent();
+    }
+
+    /** For an incoming migration that has failed: as if it had not been. */
+    void empty() throws ErrnoException {
+        for (RamBlock block : ram()) {
+            block.punchHole(0, block.lengthBytes());
+        }
+        memory.forgetMissing();
     }
 
     /** The guest forgets what was loaded and waits again. Nothing to do if its process is gone: that forgets too. */
     void discard() {
         try {
-            inTurn(() -> ask(GuestVerb.DISCARD));
+            inTurn(() -> {
+                loadedIn = null;
+                ask(GuestVerb.DISCARD);
+            });
         } catch (GuestException e) {
             log.atWarn().addKeyValue("guest", name()).setCause(e).log("guest did not discard what was loaded");
         }
@@ -299,6 +443,7 @@ public final class ProcessGuest implements Guest, AutoCloseable {
                 owedResume = false;
             }
             session.set(fresh);
+            attached.signalAll();
             return Optional.empty();
         } finally {
             turn.unlock();

@@ -25,13 +25,15 @@ final class ProcessIncomingGuest implements IncomingGuest {
 
     private final ProcessGuest guest;
     private final Set<String> announced = new HashSet<>();
-    /** Sections that the guest has loaded already; -1 before. */
+    /** Sections that the guest has loaded; -1 before. */
     private int loaded = -1;
 
     private Phase phase = Phase.RECEIVING;
 
     private enum Phase {
         RECEIVING,
+        /** Pages may be missing, but nobody can meet them yet. */
+        LISTENING,
         /** The VMM was told to run it: from here on the memory is the guest's. */
         HANDED_OVER,
         ABORTED
@@ -90,16 +92,25 @@ final class ProcessIncomingGuest implements IncomingGuest {
 
     @Override
     public void commit(List<DeviceSection> sections, IncomingState state) throws IOException {
-        if (phase != Phase.RECEIVING) {
-            throw new IllegalStateException("commit of guest %s in phase %s".formatted(guest.name(), phase));
-        }
+        require("commit", Phase.RECEIVING);
+        handOver(sections, state);
+    }
+
+    private void handOver(List<DeviceSection> sections, IncomingState state) throws IOException {
         requireComplete(state);
-        if (loaded != sections.size()) {
-            guest.load(guest.layouts().check(guest.name(), sections));
+        List<DeviceSection> checked = guest.layouts().check(guest.name(), sections);
+        if (loaded != sections.size() || !guest.hasLoaded()) {
+            guest.load(checked);
         }
         // Should the reply be lost, the guest may run: from now on its memory must not be touched.
         phase = Phase.HANDED_OVER;
-        guest.run(state.runState().equals(RunState.RUNNING.qmpName()));
+        guest.run(checked, state.runState().equals(RunState.RUNNING.qmpName()));
+    }
+
+    private void require(String call, Phase needed) {
+        if (phase != needed) {
+            throw new IllegalStateException("%s of guest %s in phase %s".formatted(call, guest.name(), phase));
+        }
     }
 
     private void requireComplete(IncomingState state) throws GuestException {
@@ -122,36 +133,40 @@ final class ProcessIncomingGuest implements IncomingGuest {
 
     @Override
     public void advisePostcopy() throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
+        Optional<String> refusal = guest.postcopyRefusal();
+        if (refusal.isPresent()) {
+            throw new GuestException("guest %s cannot arrive by postcopy: %s".formatted(guest.name(), refusal.get()));
+        }
     }
 
     @Override
     public IncomingMemory listen(String session, List<IncomingBlock> blocks) throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
+        require("listen", Phase.RECEIVING);
+        requireAllRam();
+        phase = Phase.LISTENING;
+        return guest.openIncomingMemory(session, blocks);
     }
 
     @Override
     public void run(List<DeviceSection> sections, IncomingState state) throws IOException {
-        throw new GuestException("postcopy is not built for this guest yet");
+        require("run", Phase.LISTENING);
+        handOver(sections, state);
     }
 
     @Override
     public void abort() {
-        if (phase != Phase.RECEIVING) {
+        if (phase != Phase.RECEIVING && phase != Phase.LISTENING) {
             return;
         }
         phase = Phase.ABORTED;
         guest.discard();
-        for (RamBlock block : guest.ram()) {
-            try {
-                block.punchHole(0, block.lengthBytes());
-            } catch (ErrnoException e) {
-                log.atError()
-                        .addKeyValue("guest", guest.name())
-                        .addKeyValue("block", block.name())
-                        .setCause(e)
-                        .log("memory of a failed incoming migration was not emptied");
-            }
+        try {
+            guest.empty();
+        } catch (ErrnoException e) {
+            log.atError()
+                    .addKeyValue("guest", guest.name())
+                    .setCause(e)
+                    .log("memory of a failed incoming migration was not emptied");
         }
     }
 }

@@ -13,6 +13,8 @@ final class RunTransitions {
         PAUSED,
         CONTINUED,
         STOPPED_FOR_SWITCHOVER,
+        /** An earlier daemon has stopped it for a migration that is still under way. */
+        FOUND_MIGRATING,
         MIGRATION_FAILED,
         RELEASED,
         LOADED,
@@ -26,6 +28,9 @@ final class RunTransitions {
             new Transition(RunState.RUNNING, Event.PAUSED, RunState.PAUSED),
             new Transition(RunState.PAUSED, Event.CONTINUED, RunState.RUNNING),
             new Transition(RunState.RUNNING, Event.STOPPED_FOR_SWITCHOVER, RunState.FINISH_MIGRATE),
+            new Transition(RunState.RUNNING, Event.FOUND_MIGRATING, RunState.FINISH_MIGRATE),
+            new Transition(RunState.PAUSED, Event.FOUND_MIGRATING, RunState.FINISH_MIGRATE),
+            new Transition(RunState.FINISH_MIGRATE, Event.FOUND_MIGRATING, RunState.FINISH_MIGRATE),
             new Transition(RunState.FINISH_MIGRATE, Event.MIGRATION_FAILED, RunState.RUNNING),
             new Transition(RunState.FINISH_MIGRATE, Event.RELEASED, RunState.POSTMIGRATE),
             new Transition(RunState.PAUSED, Event.RELEASED, RunState.POSTMIGRATE),
