@@ -30,7 +30,7 @@ public final class SampleGuestCommand implements Callable<Integer> {
     private static final int EXIT_USAGE = 2;
     private static final int EXIT_HOST = 3;
     private static final long FIRST_BACKOFF_MILLIS = 50;
-    private static final long MAX_BACKOFF_MILLIS = 2000;
+    private static final long MAX_BACKOFF_MILLIS = 500;
 
     @Option(names = "--name", required = true, description = "Name of the guest on this host.")
     private String name = "";
@@ -85,6 +85,7 @@ public final class SampleGuestCommand implements Callable<Integer> {
 
     private final CountDownLatch ended = new CountDownLatch(1);
     private boolean attachedBefore;
+    private long backoffMillis = FIRST_BACKOFF_MILLIS;
 
     /** For a launcher of its own. */
     public static void main(String[] args) {
@@ -137,23 +138,29 @@ public final class SampleGuestCommand implements Callable<Integer> {
         return Math.multiplyExact(number, 1L << (10 * unit));
     }
 
-    /** A daemon that goes does not take its guests along: the guest runs on and looks for the next one. */
+    /**
+     * A daemon that goes does not take its guests along: the guest runs on and looks for the next one. One that was
+     * never attached and is refused has nothing to lose.
+     */
     private int attachUntilEnd(SampleMachine guest) throws RefusedByDaemonException, InterruptedException {
-        long backoffMillis = FIRST_BACKOFF_MILLIS;
         do {
+            backoffMillis = Math.min(2 * backoffMillis, MAX_BACKOFF_MILLIS);
             try {
                 SampleConnection.serve(guest, socket, exitOnRelease, () -> announce(guest));
-                backoffMillis = FIRST_BACKOFF_MILLIS;
             } catch (IOException e) {
                 log.atInfo()
                         .addKeyValue("socket", socket)
                         .addKeyValue("reason", e)
                         .log("no connection to a daemon");
+            } catch (RefusedByDaemonException e) {
+                if (!attachedBefore) {
+                    throw e;
+                }
+                log.atWarn().addKeyValue("reason", e.getMessage()).log("the daemon does not take the guest back");
             }
             if (guest.mode() == GuestMode.RELEASED && attachedBefore) {
                 return 0;
             }
-            backoffMillis = Math.min(2 * backoffMillis, MAX_BACKOFF_MILLIS);
         } while (!ended.await(backoffMillis, TimeUnit.MILLISECONDS));
         return 0;
     }
@@ -166,6 +173,7 @@ public final class SampleGuestCommand implements Callable<Integer> {
                 .put("pid", ProcessHandle.current().pid())
                 .put("mode", guest.mode().jsonName()));
         attachedBefore = true;
+        backoffMillis = FIRST_BACKOFF_MILLIS;
     }
 
     private static int fail(int code, Exception e) {

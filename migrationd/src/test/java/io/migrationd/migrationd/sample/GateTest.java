@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(30)
 class GateTest {
     private final Gate gate = new Gate(1);
+    private final CountDownLatch passed = new CountDownLatch(1);
     private final CountDownLatch page = new CountDownLatch(1);
 
     /** Passes once, waits for its page, passes again; the result is whether it was let through. */
@@ -18,6 +19,7 @@ class GateTest {
         return CompletableFuture.supplyAsync(() -> {
             try {
                 gate.pass();
+                passed.countDown();
                 page.await();
                 return gate.pass();
             } catch (InterruptedException e) {
@@ -30,6 +32,7 @@ class GateTest {
     void staysOpenWhenAWorkerDoesNotCome() throws Exception {
         gate.open();
         CompletableFuture<Boolean> worker = worker();
+        passed.await();
 
         assertThat(gate.close(50)).isFalse();
 

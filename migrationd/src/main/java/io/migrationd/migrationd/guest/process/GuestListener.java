@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.newsclub.net.unix.AFUNIXServerSocket;
 import org.newsclub.net.unix.AFUNIXSocket;
@@ -35,13 +35,16 @@ public final class GuestListener implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(GuestListener.class);
     private static final int BACKLOG = 16;
     private static final long PAUSE_MILLIS = 100;
+    /** How long after a restart a guest's descriptors are kept for it. VMMs try each second or so. */
+    private static final long COME_BACK_SECONDS = 60;
 
     private final Path path;
     private final AFUNIXServerSocket server;
     private final GuestRegistry registry;
     private final Limits limits;
+    private final DescriptorStore store;
     private final Thread acceptor;
-    private final ExecutorService news;
+    private final ScheduledThreadPoolExecutor news;
 
     /** Held while a guest attaches or detaches. */
     private final Object order = new Object();
@@ -61,14 +64,17 @@ public final class GuestListener implements AutoCloseable {
                 new Limits(256, GuestProtocol.HELLO_DEADLINE, GuestProtocol.REQUEST_DEADLINE);
     }
 
-    private GuestListener(Path path, AFUNIXServerSocket server, GuestRegistry registry, Limits limits) {
+    private GuestListener(
+            Path path, AFUNIXServerSocket server, GuestRegistry registry, Limits limits, DescriptorStore store) {
         this.path = path;
         this.server = server;
         this.registry = registry;
         this.limits = limits;
+        this.store = store;
         this.acceptor = Thread.ofPlatform().name("guest-accept").unstarted(this::acceptAll);
-        this.news = Executors.newSingleThreadExecutor(
-                Thread.ofPlatform().name("guest-news").factory());
+        this.news = new ScheduledThreadPoolExecutor(
+                1, Thread.ofPlatform().name("guest-news").factory());
+        news.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
     }
 
     /**
@@ -78,6 +84,12 @@ public final class GuestListener implements AutoCloseable {
      * @throws IOException if somebody listens there, or the path is not a socket
      */
     public static GuestListener open(Path path, GuestRegistry registry, Limits limits) throws IOException {
+        return open(path, registry, limits, DescriptorStore.none());
+    }
+
+    /** As above. What guests hand over is kept in {@code store}, which stays the caller's, until they are forgotten. */
+    public static GuestListener open(Path path, GuestRegistry registry, Limits limits, DescriptorStore store)
+            throws IOException {
         AFUNIXSocketAddress address = AFUNIXSocketAddress.of(path);
         removeStale(path, address);
         AFUNIXServerSocket server = AFUNIXServerSocket.newInstance();
@@ -88,8 +100,9 @@ public final class GuestListener implements AutoCloseable {
             server.close();
             throw e;
         }
-        GuestListener listener = new GuestListener(path, server, registry, limits);
+        GuestListener listener = new GuestListener(path, server, registry, limits, store);
         listener.acceptor.start();
+        var _ = listener.news.schedule(store::forgetLost, COME_BACK_SECONDS, TimeUnit.SECONDS);
         return listener;
     }
 
@@ -117,12 +130,14 @@ public final class GuestListener implements AutoCloseable {
 
     /** Drops a guest and its memory, which nobody may use any more. Ends its connection if there is one. */
     public void forget(ProcessGuest guest) {
-        synchronized (this) {
-            if (!guests.remove(guest.name(), guest)) {
-                return;
-            }
+        if (remove(guest)) {
+            store.forget(guest.name());
+            guest.close();
         }
-        guest.close();
+    }
+
+    private synchronized boolean remove(ProcessGuest guest) {
+        return guests.remove(guest.name(), guest);
     }
 
     private void acceptAll() {
@@ -236,6 +251,7 @@ public final class GuestListener implements AutoCloseable {
             if (refusal.isPresent()) {
                 throw new IOException(refusal.get());
             }
+            store.keep(guest.name(), guest.descriptors());
             tell(() -> registry.attached(guest));
         }
         try {
@@ -308,7 +324,12 @@ public final class GuestListener implements AutoCloseable {
         }
         news.shutdown();
         await(news);
-        guests().forEach(this::forget);
+        // Not forgotten: the service manager keeps what it has for the next daemon.
+        for (ProcessGuest guest : guests()) {
+            if (remove(guest)) {
+                guest.close();
+            }
+        }
     }
 
     private void join(Thread thread) {

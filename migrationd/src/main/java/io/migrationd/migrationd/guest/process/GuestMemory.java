@@ -198,6 +198,14 @@ final class GuestMemory implements AutoCloseable {
         return ranges;
     }
 
+    /** The userfaultfd and every region's memfd, all still ours. */
+    List<Integer> descriptors() {
+        List<Integer> numbers = new ArrayList<>();
+        numbers.add(userfaultfd.fd());
+        blocks.forEach(block -> numbers.add(block.fd()));
+        return numbers;
+    }
+
     /** The VMM's userfaultfd; it stays ours. */
     Userfaultfd userfaultfd() {
         return userfaultfd;

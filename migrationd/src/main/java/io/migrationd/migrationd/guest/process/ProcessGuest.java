@@ -415,6 +415,11 @@ public final class ProcessGuest implements Guest, AutoCloseable {
         }
     }
 
+    /** What the VMM has handed over, still ours. */
+    List<Integer> descriptors() {
+        return memory.descriptors();
+    }
+
     DeviceLayouts layouts() {
         return devices;
     }
@@ -512,6 +517,7 @@ public final class ProcessGuest implements Guest, AutoCloseable {
         turn.lock();
         try {
             closed = true;
+            attached.signalAll();
             memory.close();
         } finally {
             turn.unlock();
