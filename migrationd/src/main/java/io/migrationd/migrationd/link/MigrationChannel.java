@@ -37,6 +37,12 @@ public interface MigrationChannel extends AutoCloseable {
     /** When the last byte came, of the monotonic clock; the time of the connection before the first. */
     long lastReceivedNanos();
 
+    /**
+     * Has {@code told} run once when the peer has ended its side or the link broke; at once if that was before. It must
+     * not block: it is called by whoever notices.
+     */
+    void whenEnded(Runnable told);
+
     /** Tells the peer that nothing more comes, after all that was sent. */
     void shutdownOutput();
 
@@ -47,10 +53,10 @@ public interface MigrationChannel extends AutoCloseable {
     void failIfNotEnded(long millis);
 
     /**
-     * From now on little waits ahead of what is written next: fewer buffers are on their way, and the kernel takes no
-     * more than it can soon send. For postcopy, where somebody may wait for the next page.
+     * From now on little waits ahead of what is written next: at most {@code mostBuffers} are on their way, and the
+     * kernel takes no more than it can soon send. For postcopy, where somebody may wait for the next page.
      */
-    void keepQueueShort();
+    void keepQueueShort(int mostBuffers);
 
     /** How long the kernel waits for a peer that does not acknowledge, data or keepalive probes. TCP only. */
     void deadPeerTimeout(long millis);

@@ -23,9 +23,6 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     /** Buffers on their way to the socket at most; with the socket's own buffer this is all that is in flight. */
     private static final int BUFFERS = 6;
 
-    /** The same where somebody may wait for the next page. */
-    private static final int BUFFERS_OF_A_SHORT_QUEUE = 3;
-
     private static final long CLOSE_DEADLINE_MILLIS = 2_000;
 
     private final DuplexChannel channel;
@@ -194,6 +191,11 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     }
 
     @Override
+    public void whenEnded(Runnable told) {
+        received.whenEnded(told);
+    }
+
+    @Override
     public void shutdownOutput() {
         channel.eventLoop().execute(channel::shutdownOutput);
     }
@@ -227,10 +229,10 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     }
 
     @Override
-    public void keepQueueShort() {
+    public void keepQueueShort(int most) {
         lock.lock();
         try {
-            mostBuffers = BUFFERS_OF_A_SHORT_QUEUE;
+            mostBuffers = Math.min(BUFFERS, most);
         } finally {
             lock.unlock();
         }

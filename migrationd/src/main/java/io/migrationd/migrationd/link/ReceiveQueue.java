@@ -31,6 +31,7 @@ final class ReceiveQueue implements ChunkSource {
     private boolean closed;
     private boolean dropped;
     private @Nullable IOException failure;
+    private @Nullable Runnable whenEnded;
     private @Nullable ByteBuf current;
 
     ReceiveQueue(Runnable resumeReading) {
@@ -70,6 +71,35 @@ final class ReceiveQueue implements ChunkSource {
         } finally {
             lock.unlock();
         }
+        tellEnded();
+    }
+
+    /** {@code told} runs once, without the lock, when nothing more can come. */
+    void whenEnded(Runnable told) {
+        lock.lock();
+        try {
+            whenEnded = told;
+            if (!ended) {
+                return;
+            }
+        } finally {
+            lock.unlock();
+        }
+        tellEnded();
+    }
+
+    private void tellEnded() {
+        Runnable told;
+        lock.lock();
+        try {
+            told = whenEnded;
+            whenEnded = null;
+        } finally {
+            lock.unlock();
+        }
+        if (told != null) {
+            told.run();
+        }
     }
 
     /** Drops what is queued; the reader fails with {@code cause}. */
@@ -87,6 +117,7 @@ final class ReceiveQueue implements ChunkSource {
         } finally {
             lock.unlock();
         }
+        tellEnded();
     }
 
     boolean isEnded() {

@@ -28,10 +28,17 @@ final class Dialer {
         return opened(dial(request.links().beginConnect(state.uri(), redialMillis())));
     }
 
-    /** Adds a channel of urgent pages to a connection. */
+    /** Adds a channel of urgent pages to the first connection. */
     void connectUrgent(SourceConnection connection) throws IOException {
-        MigrationChannel channel = dial(request.links().beginConnect(state.uri(), redialMillis()));
-        channel.keepQueueShort();
+        addUrgent(connection, dial(request.links().beginConnect(state.uri())));
+    }
+
+    /** The same to a later one. */
+    void reconnectUrgent(SourceConnection connection) throws IOException {
+        addUrgent(connection, dial(request.links().beginConnect(state.uri(), redialMillis())));
+    }
+
+    private void addUrgent(SourceConnection connection, MigrationChannel channel) throws IOException {
         channel.deadPeerTimeout(request.recovery().deadPeerMillis());
         connection.addUrgent(channel);
     }

@@ -246,6 +246,7 @@ public final class OutgoingMigration implements AutoCloseable {
         guest.releaseAfterMigration();
         if (state.status().isPostcopy()) {
             request.release().postcopyEnded();
+            state.recovered();
         }
         state.transition(Event.COMPLETE);
     }

@@ -26,7 +26,7 @@ final class PostcopyDecision {
             double bytesPerSecond,
             long elapsedMillis) {
         if (firstPassDone && pass != lastPass) {
-            lostLooks = dirtyBytesPerSecond > 0 && dirtyBytesPerSecond >= bytesPerSecond ? lostLooks + 1 : 0;
+            lostLooks = bytesPerSecond > 0 && dirtyBytesPerSecond >= bytesPerSecond ? lostLooks + 1 : 0;
         }
         lastPass = pass;
         return switch (parameters.postcopyPolicy()) {

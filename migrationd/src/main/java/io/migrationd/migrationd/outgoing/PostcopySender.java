@@ -23,6 +23,8 @@ final class PostcopySender {
     /** What nobody waits for goes in small pieces, when a page that somebody waits for may have to queue behind it. */
     private static final int SMALL_RUN_BYTES = 64 * 1024;
 
+    private static final int FEW_BUFFERS = 3;
+    private static final int MANY_BUFFERS = 6;
     private static final Duration SHUT_POLL = Duration.ofSeconds(1);
 
     private final OutgoingParts parts;
@@ -79,9 +81,7 @@ final class PostcopySender {
         returnPath.watch(watch);
         connection.watch(watch, limitMillis);
         connection.main().deadPeerTimeout(limitMillis);
-        if (urgent == null) {
-            connection.main().keepQueueShort();
-        }
+        connection.main().keepQueueShort(urgent == null ? FEW_BUFFERS : MANY_BUFFERS);
     }
 
     /** Returns when the destination has said that it has everything. */
@@ -191,6 +191,7 @@ final class PostcopySender {
         heartbeat.ask();
         awaitAnswer();
         returnPath.mayComplete(true);
+        connection.urgentMayEnd();
         watch.asked(stream.position() + 1);
         stream.end();
         if (!firstSent) {

@@ -49,7 +49,8 @@ final class Recovery {
     /** Returns when the destination goes on, or nothing is left to go on with. */
     Result run() throws InterruptedException {
         Backoff backoff = new Backoff(parts.request().recovery().maxIntervalMillis(), random);
-        long patienceMillis = FIRST_PATIENCE_MILLIS;
+        long mostPatienceMillis = parts.request().recovery().deadPeerMillis();
+        long patienceMillis = Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
         while (true) {
             Optional<Boolean> byHand = state.awaitAttempt(backoff.nextNanos());
             if (byHand.isEmpty()) {
@@ -61,7 +62,7 @@ final class Recovery {
                 failed(e);
             }
             patienceMillis =
-                    Math.min(2 * patienceMillis, parts.request().recovery().deadPeerMillis());
+                    Math.min(2 * patienceMillis, mostPatienceMillis);
         }
     }
 
@@ -115,9 +116,10 @@ final class Recovery {
         for (SourceBlock block : postcopy.pages().blocks()) {
             await(timeout -> replies(connection).awaitReceivedBitmap(block.ram.name(), timeout));
         }
+        watch.answered();
         parts.ram().resumePrepare();
         if (postcopy.isPreempting()) {
-            dialer.connectUrgent(connection);
+            dialer.reconnectUrgent(connection);
         }
         stream.resume();
         watch.asked(stream.position());

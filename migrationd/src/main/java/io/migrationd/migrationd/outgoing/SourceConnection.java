@@ -35,6 +35,7 @@ final class SourceConnection implements AutoCloseable {
     private @Nullable MigrationChannel urgent;
     private @Nullable IOException failure;
     private boolean keptAfterFailure;
+    private boolean urgentMayEnd;
     private final List<Links.Watch> watches = new ArrayList<>();
 
     SourceConnection(String session, Links links, MigrationChannel main) {
@@ -74,7 +75,19 @@ final class SourceConnection implements AutoCloseable {
     /** Adds the channel of urgent pages. */
     synchronized void addUrgent(MigrationChannel channel) throws IOException {
         urgent = channel;
+        channel.whenEnded(this::urgentEnded);
         throwIfFailed();
+    }
+
+    /** Behind our last byte the destination closes the channel of urgent pages when it likes. */
+    synchronized void urgentMayEnd() {
+        urgentMayEnd = true;
+    }
+
+    private synchronized void urgentEnded() {
+        if (!urgentMayEnd) {
+            fail(new IOException("the channel of urgent pages was closed"));
+        }
     }
 
     synchronized Optional<MigrationChannel> urgent() {
@@ -86,7 +99,8 @@ final class SourceConnection implements AutoCloseable {
         endWatches();
         watches.add(links.watch(main, watch::verdict));
         if (urgent != null) {
-            watches.add(links.watch(urgent, new PeerWatch(urgent, limitMillis, System::nanoTime)::verdict));
+            PeerWatch stuck = new PeerWatch(urgent, limitMillis, System::nanoTime);
+            watches.add(links.watch(urgent, stuck::verdict));
         }
     }
 

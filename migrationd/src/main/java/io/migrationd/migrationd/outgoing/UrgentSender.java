@@ -16,6 +16,9 @@ import org.slf4j.LoggerFactory;
 final class UrgentSender implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(UrgentSender.class);
     private static final long IDLE_NANOS = TimeUnit.SECONDS.toNanos(1);
+    /** More than that is no urgent page. */
+    private static final int MOST_BUFFERS = 3;
+
     private static final long JOIN_MILLIS = 5_000;
 
     private final Postcopy postcopy;
@@ -37,6 +40,7 @@ final class UrgentSender implements AutoCloseable {
         this.connection = connection;
         this.channel = channel;
         this.out = new StreamOutput(channel);
+        channel.keepQueueShort(MOST_BUFFERS);
         this.writer = postcopy.ram().postcopyWriter();
         this.thread = Thread.ofPlatform()
                 .name("mig-urgent-" + postcopy.request().id())

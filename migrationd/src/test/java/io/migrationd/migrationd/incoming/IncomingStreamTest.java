@@ -210,8 +210,8 @@ class IncomingStreamTest {
         ADVISE without sizes       | parked | {head} {rp} 08 0003 0000       | command POSTCOPY_ADVISE at offset 35: expected a command that is legal here (postcopy-ram is off here), got POSTCOPY_ADVISE
         ADVISE of 8 bytes          | parked | {head} {rp} 08 0003 0008 0000000000001000 | command.postcopy-advise.length at offset 38: expected 0 or 16 bytes, got 8 bytes
         LISTEN                     | parked | {head} {rp} {ram} 08 0004 0000 | command POSTCOPY_LISTEN at offset 84: expected a command that is legal here (it belongs into a package), got POSTCOPY_LISTEN
-        RUN                        | parked | {head} {rp} {ram} 08 0005 0000 | command.postcopy-state at offset 84: expected a command that is legal in state NONE, got RUN
-        DISCARD                    | parked | {head} {rp} {ram} 08 0006 0015 00 02 "m0" 00 0000000000000000 0000000000001000 | command.postcopy-state at offset 84: expected a command that is legal in state NONE, got DISCARD
+        RUN                        | parked | {head} {rp} {ram} 08 0005 0000 | command.postcopy-state at offset 84: expected a command that is legal in state NONE, got RUN: incoming postcopy: RUN is not possible in state NONE
+        DISCARD                    | parked | {head} {rp} {ram} 08 0006 0015 00 02 "m0" 00 0000000000000000 0000000000001000 | command.postcopy-state at offset 84: expected a command that is legal in state NONE, got DISCARD: incoming postcopy: DISCARD is not possible in state NONE
         PACKAGED                   | parked | {head} {rp} {ram} 08 0007 0004 00000001 00 | command PACKAGED at offset 84: expected a command that is legal here (no POSTCOPY_ADVISE came before), got PACKAGED
         ENABLE_COLO                | parked | {head} {rp} {ram} 08 0008 0000 | command ENABLE_COLO at offset 84: expected a command that is legal here (x-colo is off here), got ENABLE_COLO
         RECV_BITMAP, unknown block | parked | {head} {rp} {ram} 08 000a 0003 02 "m9" | command RECV_BITMAP at offset 84: expected an announced block, got 'm9'

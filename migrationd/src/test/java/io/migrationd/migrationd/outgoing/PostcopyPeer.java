@@ -60,6 +60,7 @@ final class PostcopyPeer implements AutoCloseable {
     private volatile Links.@Nullable Listener listener;
     private volatile @Nullable MigrationChannel main;
     private volatile @Nullable MigrationChannel urgent;
+    private volatile long packageEnd;
 
     // Guarded by this.
     private final List<String> seen = new ArrayList<>();
@@ -96,6 +97,16 @@ final class PostcopyPeer implements AutoCloseable {
     PostcopyPeer at(String element, Action action) {
         script.put(element, action);
         return this;
+    }
+
+    /** Takes the place of {@code other}, with what that has. */
+    void goesOnFor(PostcopyPeer other) {
+        synchronized (other) {
+            synchronized (this) {
+                memory.putAll(other.memory);
+                postcopy = true;
+            }
+        }
     }
 
     /** Nobody can connect from now on. */
@@ -176,6 +187,11 @@ final class PostcopyPeer implements AutoCloseable {
         Objects.requireNonNull(urgent, "no second connection").abort(new IOException("cut by the test"));
     }
 
+    /** How many bytes of the package have not come yet; all before it is announced. */
+    long bytesOfPackageLeft() {
+        return packageEnd == 0 ? Long.MAX_VALUE : packageEnd - main().bytesReceived();
+    }
+
     MigrationChannel main() {
         return Objects.requireNonNull(main, "nobody connected");
     }
@@ -206,6 +222,11 @@ final class PostcopyPeer implements AutoCloseable {
         return List.copyOf(urgentPages);
     }
 
+    /** Numbers of the pages that are here. */
+    synchronized BitSet received(String block) {
+        return (BitSet) memory(block).received.clone();
+    }
+
     synchronized byte[] contents(String block) {
         return memory(block).bytes.clone();
     }
@@ -223,11 +244,12 @@ final class PostcopyPeer implements AutoCloseable {
             while (true) {
                 MigrationChannel opened = accepted.take();
                 main = opened;
-                synchronized (this) {
-                    connections++;
-                    seen.add("connection " + connections);
-                }
                 try {
+                    int number;
+                    synchronized (this) {
+                        number = ++connections;
+                    }
+                    act("connection " + number);
                     new Reader(opened).read();
                 } catch (IOException e) {
                     note("broken");
@@ -364,6 +386,7 @@ final class PostcopyPeer implements AutoCloseable {
                                     .collect(Collectors.joining(",")));
                 }
                 case Command.Packaged(long size) -> {
+                    packageEnd = from.offset() + size;
                     act("PACKAGED " + size);
                     if (preempt) {
                         takeUrgent();
