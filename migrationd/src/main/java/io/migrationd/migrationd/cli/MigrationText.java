@@ -20,11 +20,11 @@ final class MigrationText {
         line.setEmptyValue("%s %s".formatted(guest, migration.status()));
         if (migration.paused()) {
             migration.pauseReason().ifPresent(line::add);
-            left(ram).ifPresent(line::add);
+            leftAtSource(ram).ifPresent(line::add);
             return line.toString();
         }
         if (migration.status().equals("postcopy-active")) {
-            left(ram).ifPresent(line::add);
+            leftAtSource(ram).ifPresent(line::add);
             migration.postcopy().number("requests").ifPresent(requests -> line.add(requests + " requests"));
             migration.postcopy().number("pending-requests").ifPresent(pending -> line.add(pending + " pending"));
             sending(ram).ifPresent(line::add);
@@ -47,6 +47,11 @@ final class MigrationText {
                         .formatted(
                                 Sizes.format(ram.number("remaining").getAsLong()),
                                 Sizes.format(ram.number("total").orElse(0))));
+    }
+
+    /** A destination does not know what is left, and says 0. */
+    private static Optional<String> leftAtSource(JsonObject ram) {
+        return ram.number("remaining").orElse(0) == 0 ? Optional.empty() : left(ram);
     }
 
     private static Optional<String> sending(JsonObject ram) {

@@ -65,6 +65,14 @@ class MigrationTextTest {
     }
 
     @Test
+    void progressOfADestinationDoesNotSayWhatIsLeft() throws JsonParseException {
+        assertThat(MigrationText.progress("web01", view("""
+                        {"status": "postcopy-active", "ram": {"remaining": 0, "total": 2097152}, \
+                        "postcopy": {"requests": 12, "pending-requests": 1}}""")))
+                .isEqualTo("web01 postcopy-active: 12 requests, 1 pending");
+    }
+
+    @Test
     void summaryOfADestinationShowsHowLongFaultsWaited() throws JsonParseException {
         assertThat(MigrationText.summary(view("""
                         {"status": "completed", "postcopy": {"requests": 12, "faults": {"count": 13, "p50-micros": 210, \
