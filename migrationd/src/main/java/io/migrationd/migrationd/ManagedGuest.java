@@ -447,10 +447,10 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
             throw new CommandException("guest '%s' is parked: it has no process; migrate it to one that can run it"
                     .formatted(guest.name()));
         }
+        refuseIfReleased();
         if (isMigrating()) {
             throw new CommandException("Migration is not finalized yet");
         }
-        refuseIfReleased();
         if (guest instanceof ProcessGuest process) {
             try {
                 process.continueRunning();

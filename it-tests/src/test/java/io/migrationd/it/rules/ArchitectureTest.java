@@ -118,6 +118,7 @@ class ArchitectureTest {
                         "io.migrationd.migrationd.control..",
                         "io.migrationd.migrationd.config..",
                         "io.migrationd.migrationd.guest..",
+                        "io.migrationd.migrationd.journal..",
                         "io.migrationd.migrationd.cli..",
                         "io.migrationd.migrationd.sample..",
                         "io.migrationd.it..")

@@ -680,10 +680,11 @@ public final class IncomingMigration implements AutoCloseable {
         PostcopyReception receiving = reception;
         long zero = receiving == null ? 0 : receiving.zeroPages();
         long normal = receiving == null ? 0 : receiving.normalPages();
+        long remaining = receiving == null ? 0 : receiving.missingBytes();
         return reading.ram()
                 .map(ram -> new MigrationInfo.RamCounters(
                         link.bytesReceived(),
-                        0,
+                        remaining,
                         ram.totalBytes(),
                         ram.zeroPages() + zero,
                         ram.normalPages() + normal,

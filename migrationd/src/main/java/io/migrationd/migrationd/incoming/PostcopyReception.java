@@ -582,10 +582,8 @@ final class PostcopyReception implements AutoCloseable {
             lock.unlock();
         }
         if (!memory.isComplete()) {
-            long missing = memory.blocks().stream()
-                    .mapToLong(b -> b.received().pageCount() - b.received().cardinality())
-                    .sum();
-            throw new IOException("the source has ended the stream and %d pages are missing".formatted(missing));
+            throw new IOException("the source has ended the stream and %d pages are missing"
+                    .formatted(missingBytes() / sections.pageSizeBytes()));
         }
     }
 
@@ -682,6 +680,14 @@ final class PostcopyReception implements AutoCloseable {
         } finally {
             lock.unlock();
         }
+    }
+
+    /** What has not come yet. */
+    long missingBytes() {
+        return memory.blocks().stream()
+                .mapToLong(block -> (block.received().pageCount() - block.received().cardinality())
+                        * block.targetPageBytes())
+                .sum();
     }
 
     long normalPages() {

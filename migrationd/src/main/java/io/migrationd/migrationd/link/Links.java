@@ -37,6 +37,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -107,7 +108,7 @@ public final class Links implements AutoCloseable {
                 .group(group)
                 .channel(clientClass(uri))
                 .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, (int) timeoutMillis)
-                .handler(initializer(uri.toString(), connected::set));
+                .handler(initializer(channel -> uri.toString(), connected::set));
         ChannelFuture future = bootstrap.connect(address(uri));
         return new Connecting() {
             @Override
@@ -142,7 +143,7 @@ public final class Links implements AutoCloseable {
                 .group(group)
                 .channel(serverClass(uri))
                 .option(ChannelOption.SO_BACKLOG, 8)
-                .childHandler(initializer("of " + uri, accepted::accept));
+                .childHandler(initializer(channel -> "a caller at " + localName(channel, uri), accepted::accept));
         ChannelFuture future = bootstrap.bind(address(uri)).awaitUninterruptibly();
         if (!future.isSuccess()) {
             throw new IOException("can't listen at " + uri, future.cause());
@@ -206,16 +207,23 @@ public final class Links implements AutoCloseable {
         group.shutdownGracefully(0, 2, TimeUnit.SECONDS).awaitUninterruptibly(5, TimeUnit.SECONDS);
     }
 
-    private ChannelInitializer<Channel> initializer(String peer, Consumer<NettyChannel> ready) {
+    private ChannelInitializer<Channel> initializer(Function<Channel, String> peer, Consumer<NettyChannel> ready) {
         return new ChannelInitializer<>() {
             @Override
             protected void initChannel(Channel channel) {
                 LinkOptions.configure(channel, stallTimeoutMillis);
-                NettyChannel link = new NettyChannel((DuplexChannel) channel, peer, stallTimeoutMillis);
+                NettyChannel link = new NettyChannel((DuplexChannel) channel, peer.apply(channel), stallTimeoutMillis);
                 channel.pipeline().addLast(link);
                 ready.accept(link);
             }
         };
+    }
+
+    /** The address that was called, with the real port. */
+    private static String localName(Channel accepted, MigrationUri uri) {
+        return uri instanceof MigrationUri.Tcp
+                ? MigrationUri.of(accepted.localAddress()).toString()
+                : uri.toString();
     }
 
     private SocketAddress address(MigrationUri uri) throws IOException {

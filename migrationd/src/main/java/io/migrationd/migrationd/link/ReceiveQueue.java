@@ -163,7 +163,7 @@ final class ReceiveQueue implements ChunkSource {
             }
             if (queue.isEmpty()) {
                 if (failure != null) {
-                    throw new IOException("the connection broke", failure);
+                    throw new IOException("no more comes from the peer", failure);
                 }
                 return null;
             }

@@ -112,7 +112,7 @@ class ReceiveQueueTest {
         assertThat(queue.next()).isEqualTo(ByteBuffer.wrap(new byte[] {1}));
         assertThatThrownBy(queue::next)
                 .isInstanceOf(IOException.class)
-                .hasMessage("the connection broke")
+                .hasMessage("no more comes from the peer")
                 .hasRootCauseMessage("reset");
     }
 
