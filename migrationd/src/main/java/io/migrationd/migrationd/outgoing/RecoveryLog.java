@@ -87,6 +87,9 @@ final class RecoveryLog {
     synchronized List<Recovery> last() {
         ArrayDeque<Recovery> all = new ArrayDeque<>(ended);
         if (current != null) {
+            if (all.size() == KEPT) {
+                all.remove();
+            }
             all.add(current);
         }
         return List.copyOf(all);

@@ -14,6 +14,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -86,6 +87,46 @@ class NettyChannelTest {
             assertThat(new StreamReader(pair.near().input()).readBytes("reply", 3, 3))
                     .containsExactly(1, 2, 3);
         }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"tcp", "unix"})
+    void aShortQueueHoldsFewBuffers(String kind) throws IOException, InterruptedException {
+        try (Pair pair = connect(kind)) {
+            pair.near().keepQueueShort(2);
+            pair.near().deadPeerTimeout(3_000);
+            SendBuffer first = pair.near().acquire();
+            pair.near().acquire();
+
+            assertThatThrownBy(() -> pair.near().acquire())
+                    .hasMessageEndingWith("has taken no data for " + STALL_MILLIS + " ms");
+            first.append(new byte[] {7}, 0, 1);
+            pair.near().send(first);
+            pair.near().drain();
+            assertThat(pair.near().acquire()).isNotNull();
+            assertThat(pair.near().bytesAccepted()).isEqualTo(1);
+            assertThat(pair.near().bytesSent()).isEqualTo(1);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"ends its side", "closes", "aborts", "did so before"})
+    void tellsOnceThatThePeerHasEnded(String how) throws IOException, InterruptedException {
+        AtomicInteger told = new AtomicInteger();
+        try (Pair pair = connect("tcp")) {
+            if (how.equals("did so before")) {
+                pair.far().shutdownOutput();
+                assertThat(pair.near().input().next()).isNull();
+            }
+            pair.near().whenEnded(told::incrementAndGet);
+            switch (how) {
+                case "ends its side" -> pair.far().shutdownOutput();
+                case "closes" -> pair.far().close();
+                default -> pair.far().abort(new IOException("aborted by the test"));
+            }
+            await().until(() -> told.get() > 0);
+        }
+        assertThat(told).hasValue(1);
     }
 
     @ParameterizedTest
