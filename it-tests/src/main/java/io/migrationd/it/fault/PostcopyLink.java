@@ -22,9 +22,9 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A TCP link in front of the destination of one postcopy migration that breaks where its script says: at
- * {@link Place places} of the stream, which it finds in passing, to the byte. It passes all connections on unchanged
- * before and between.
+ * A TCP link in front of the destination of one postcopy migration that breaks where its script says: at {@link Place
+ * places} of the stream, which it finds in passing, to the byte. It passes all connections on unchanged before and
+ * between.
  *
  * <p>One thread moves all bytes. Every method may be called from any other.
  */
@@ -202,7 +202,8 @@ public final class PostcopyLink implements AutoCloseable {
         if (mark.ordinal() == 1) {
             say(mark.place().toString());
         }
-        if (script.peek() instanceof Step(At(var place, int ordinal), _)
+        if (script.peek() instanceof Step step
+                && step.trigger() instanceof At(var place, int ordinal)
                 && place == mark.place()
                 && ordinal == mark.ordinal()) {
             happen();
@@ -270,14 +271,17 @@ public final class PostcopyLink implements AutoCloseable {
     }
 
     private long dueNanos() {
-        return connectedBefore && script.peek() instanceof Step(After(var delay), _)
+        return connectedBefore && script.peek() instanceof Step step && step.trigger() instanceof After(var delay)
                 ? stepNanos + delay.toNanos()
                 : NEVER;
     }
 
     /** How many bytes may pass before the next step happens. */
     private long bytesLeft(Direction direction) {
-        if (connectedBefore && script.peek() instanceof Step(Bytes(var wanted, long count), _) && wanted == direction) {
+        if (connectedBefore
+                && script.peek() instanceof Step step
+                && step.trigger() instanceof Bytes(var wanted, long count)
+                && wanted == direction) {
             long start = direction == Direction.FORWARD ? stepForward : stepReverse;
             return Math.max(0, count - (total(direction) - start));
         }

@@ -69,6 +69,11 @@ final class ChildProcess implements AutoCloseable {
         process.destroy();
     }
 
+    /** SIGKILL. */
+    void kill() {
+        process.destroyForcibly();
+    }
+
     /** What it is, how it ended and what it said, for messages. */
     String facts() {
         String state = process.isAlive() ? "runs" : "ended with " + process.exitValue();
@@ -86,7 +91,7 @@ final class ChildProcess implements AutoCloseable {
 
     @Override
     public void close() {
-        process.destroyForcibly();
+        kill();
         try {
             awaitExit(KILL_DEADLINE);
         } catch (TimeoutException e) {

@@ -35,7 +35,8 @@ class PlaceScannerFixtureTest {
         ByteScanner scans = scanner.apply(
                 tally, mark -> found.add("%s %d@%d".formatted(mark.place(), mark.ordinal(), mark.offset())));
         for (int at = 0; at < stream.length; at += pieceBytes) {
-            scans.scan(ByteBuffer.wrap(stream, at, Math.min(pieceBytes, stream.length - at)).asReadOnlyBuffer());
+            scans.scan(ByteBuffer.wrap(stream, at, Math.min(pieceBytes, stream.length - at))
+                    .asReadOnlyBuffer());
         }
         return found;
     }

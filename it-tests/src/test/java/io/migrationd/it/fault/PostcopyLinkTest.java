@@ -249,8 +249,8 @@ class PostcopyLinkTest {
 
     @Test
     void whatIsSilentPassesWhenHealedAndSoDoNewcomers() throws Exception {
-        PostcopyLink through = start(new Step(
-                at(Place.HEADER), new Break(Cut.SILENCE, Scope.ALL, NEVER_HEALED, Newcomers.SILENT)));
+        PostcopyLink through =
+                start(new Step(at(Place.HEADER), new Break(Cut.SILENCE, Scope.ALL, NEVER_HEALED, Newcomers.SILENT)));
         try (Socket client = connect(through);
                 Socket peer = server().accept()) {
             client.getOutputStream().write(capture("preempt-10.0.main.fwd"), 0, 100);
@@ -272,8 +272,8 @@ class PostcopyLinkTest {
 
     @Test
     void newcomersAreRefusedUntilHealed() throws Exception {
-        PostcopyLink through = start(new Step(
-                at(Place.HEADER), new Break(Cut.RESET, Scope.ALL, NEVER_HEALED, Newcomers.REFUSED)));
+        PostcopyLink through =
+                start(new Step(at(Place.HEADER), new Break(Cut.RESET, Scope.ALL, NEVER_HEALED, Newcomers.REFUSED)));
         try (Socket client = connect(through)) {
             client.getOutputStream().write(capture("preempt-10.0.main.fwd"), 0, 100);
             through.played().get(10, TimeUnit.SECONDS);
