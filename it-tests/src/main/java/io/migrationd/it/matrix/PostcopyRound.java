@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -59,10 +60,12 @@ final class PostcopyRound {
         startGuests();
         MigrationControl in = lab.destination().guest(guest);
         InetSocketAddress target = addressOf(in.incoming("tcp:127.0.0.1:0"));
-        List<Step> script = plan.script().apply(new LabHands(target));
+        var hands = new LabHands(target);
+        List<Step> script = plan.script().apply(hands);
         long start = System.nanoTime();
         try (PostcopyLink link = PostcopyLink.start(guest, target, script)) {
-            lab.source().guest(guest).migrate("tcp:127.0.0.1:" + link.address().getPort());
+            hands.linkUri.complete(uri(link.address()));
+            lab.source().guest(guest).migrate(uri(link.address()));
             Optional<Ending> ending = awaitEnd();
             if (plan.allHappens() && !link.played().isDone()) {
                 problems.add("not all steps happened");
@@ -97,6 +100,10 @@ final class PostcopyRound {
     private static InetSocketAddress addressOf(String uri) {
         return new InetSocketAddress(
                 InetAddress.getLoopbackAddress(), Integer.parseInt(uri.substring(uri.lastIndexOf(':') + 1)));
+    }
+
+    private static String uri(InetSocketAddress address) {
+        return "tcp:127.0.0.1:" + address.getPort();
     }
 
     /** Looks again and again until the guest has settled. */
@@ -250,6 +257,7 @@ final class PostcopyRound {
 
     private final class LabHands implements RoundPlan.Hands {
         private final InetSocketAddress target;
+        private final CompletableFuture<String> linkUri = new CompletableFuture<>();
 
         LabHands(InetSocketAddress target) {
             this.target = target;
@@ -275,25 +283,29 @@ final class PostcopyRound {
         }
 
         @Override
-        public void pauseSource() {
-            pause(lab.source());
-        }
-
-        @Override
-        public void pauseDestination() {
-            pause(lab.destination());
-        }
-
-        private void pause(Host host) {
+        public void operator(RoundPlan.Order... orders) {
             lab.errands().execute(() -> {
                 try {
-                    host.guest(guest).execute("migrate-pause", Map.of());
+                    for (RoundPlan.Order order : orders) {
+                        obey(order);
+                    }
                 } catch (IOException | TimeoutException e) {
-                    problems.add("migrate-pause: " + e.getMessage());
+                    problems.add(e.getMessage());
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
                 }
             });
+        }
+
+        private void obey(RoundPlan.Order order) throws IOException, TimeoutException, InterruptedException {
+            MigrationControl source = lab.source().guest(guest);
+            MigrationControl destination = lab.destination().guest(guest);
+            switch (order) {
+                case PAUSE_SOURCE -> source.execute("migrate-pause", Map.of());
+                case PAUSE_DESTINATION -> destination.execute("migrate-pause", Map.of());
+                case RECOVER -> destination.execute("migrate-recover", Map.of("uri", uri(target)));
+                case RESUME -> source.execute("migrate", Map.of("uri", linkUri.join(), "resume", true));
+            }
         }
     }
 }

@@ -32,11 +32,18 @@ public record RoundPlan(
         /** Connects to the destination, past the link, writes {@code bytes} and closes. */
         void strayConnection(byte[] bytes);
 
-        /** migrate-pause at the source, a little later. */
-        void pauseSource();
+        /** An operator: one command after the other, not waited for. */
+        void operator(Order... orders);
+    }
 
-        /** migrate-pause at the destination, a little later. */
-        void pauseDestination();
+    /** What an operator may order. */
+    public enum Order {
+        PAUSE_SOURCE,
+        PAUSE_DESTINATION,
+        /** migrate-recover at the destination, with the address that it has. */
+        RECOVER,
+        /** migrate with resume at the source, over the link. */
+        RESUME
     }
 
     @Override
