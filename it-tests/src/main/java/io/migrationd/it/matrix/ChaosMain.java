@@ -19,8 +19,9 @@ import picocli.CommandLine.Spec;
         name = "chaos",
         mixinStandardHelpOptions = true,
         usageHelpAutoWidth = true,
-        description = "Moves guests between two daemons by postcopy over links that break at random, and kills daemons. "
-                + "Exit code 0 if every guest ran once and lost nothing, 1 if not.")
+        description =
+                "Moves guests between two daemons by postcopy over links that break at random, and kills daemons. "
+                        + "Exit code 0 if every guest ran once and lost nothing, 1 if not.")
 public final class ChaosMain implements Callable<Integer> {
     @Option(names = "--seed", description = "Seed of all schedules; the same one gives the same schedules.")
     private @Nullable Long seed;
@@ -60,7 +61,12 @@ public final class ChaosMain implements Callable<Integer> {
         };
         ChaosRun.Summary summary = roundSeed == null
                 ? ChaosRun.run(start, rounds, lanes, place, say)
-                : ChaosRun.run(start, LongStream.generate(() -> roundSeed).limit(rounds).toArray(), lanes, place, say);
+                : ChaosRun.run(
+                        start,
+                        LongStream.generate(() -> roundSeed).limit(rounds).toArray(),
+                        lanes,
+                        place,
+                        say);
         out.println(summary);
         out.flush();
         return summary.bad().isEmpty() ? 0 : 1;

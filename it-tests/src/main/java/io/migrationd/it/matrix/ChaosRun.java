@@ -17,7 +17,13 @@ public final class ChaosRun {
      * @param bad the rounds with which something is wrong
      */
     public record Summary(
-            long seed, int rounds, long recoveries, long atSource, long atDestination, List<RoundResult> bad, long millis) {
+            long seed,
+            int rounds,
+            long recoveries,
+            long atSource,
+            long atDestination,
+            List<RoundResult> bad,
+            long millis) {
         @Override
         public String toString() {
             return "postcopy chaos: seed %d, %d rounds in %.0f s, %d wrong; guest %d times at the source, %d at the destination; %d recoveries"
@@ -57,8 +63,12 @@ public final class ChaosRun {
                 seed,
                 seeds.length,
                 results.stream().mapToLong(RoundResult::recoveries).sum(),
-                results.stream().filter(result -> result.ending() == Ending.SOURCE).count(),
-                results.stream().filter(result -> result.ending() == Ending.DESTINATION).count(),
+                results.stream()
+                        .filter(result -> result.ending() == Ending.SOURCE)
+                        .count(),
+                results.stream()
+                        .filter(result -> result.ending() == Ending.DESTINATION)
+                        .count(),
                 results.stream().filter(result -> !result.isGood()).toList(),
                 (System.nanoTime() - start) / 1_000_000);
     }

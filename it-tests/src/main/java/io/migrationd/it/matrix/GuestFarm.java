@@ -35,7 +35,10 @@ final class GuestFarm implements AutoCloseable {
                 .start());
     }
 
-    /** A guest that attaches to the daemon at {@code socket}. {@code key} names it here: both ends have one guest's name. */
+    /**
+     * A guest that attaches to the daemon at {@code socket}. {@code key} names it here: both ends have one guest's
+     * name.
+     */
     void startGuest(String key, String name, Path socket, List<String> options) throws IOException {
         order("start %s --name %s --socket %s %s".formatted(key, name, socket, String.join(" ", options)));
     }

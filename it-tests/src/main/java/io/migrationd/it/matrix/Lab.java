@@ -18,8 +18,8 @@ final class Lab implements AutoCloseable {
     private final Host destination;
     private final GuestFarm farm;
     /** What scripts ask for and the link's thread must not wait for. */
-    private final ExecutorService errands =
-            Executors.newThreadPerTaskExecutor(Thread.ofPlatform().name("lab-errand").factory());
+    private final ExecutorService errands = Executors.newThreadPerTaskExecutor(
+            Thread.ofPlatform().name("lab-errand").factory());
 
     private Lab(Host source, Host destination, GuestFarm farm) {
         this.source = source;

@@ -71,8 +71,17 @@ final class LabLane implements AutoCloseable {
 
     private static RoundResult broken(RoundPlan plan, Exception e) {
         return new RoundResult(
-                plan.name(), Ending.EITHER, List.of("the round broke: " + e), List.of(), List.of(), "", List.of(), 0, 0,
-                List.of(), List.of());
+                plan.name(),
+                Ending.EITHER,
+                List.of("the round broke: " + e),
+                List.of(),
+                List.of(),
+                "",
+                List.of(),
+                0,
+                0,
+                List.of(),
+                List.of());
     }
 
     private Lab lab() throws Exception {

@@ -31,7 +31,8 @@ public final class MatrixRows {
     private static final Duration LONGER = Duration.ofMillis(700);
 
     private static final List<Cut> ENDS = List.of(Cut.RESET, Cut.FIN);
-    private static final List<Cut> WAYS = List.of(Cut.RESET, Cut.FIN, Cut.SILENCE, Cut.SILENCE_FORWARD, Cut.SILENCE_REVERSE, Cut.FIN_REVERSE);
+    private static final List<Cut> WAYS =
+            List.of(Cut.RESET, Cut.FIN, Cut.SILENCE, Cut.SILENCE_FORWARD, Cut.SILENCE_REVERSE, Cut.FIN_REVERSE);
     private static final List<Cut> BOTH = List.of(Cut.RESET, Cut.FIN, Cut.SILENCE);
 
     private final List<MatrixRow> rows = new ArrayList<>();
@@ -110,12 +111,7 @@ public final class MatrixRows {
 
     private void inRecovery() {
         for (Place place : List.of(
-                Place.RECV_BITMAP,
-                Place.IN_BITMAP,
-                Place.BITMAP,
-                Place.RESUME,
-                Place.RESUME_ACK,
-                Place.RESUMED_PAGE)) {
+                Place.RECV_BITMAP, Place.IN_BITMAP, Place.BITMAP, Place.RESUME, Place.RESUME_ACK, Place.RESUMED_PAGE)) {
             for (Cut cut : List.of(Cut.RESET, Cut.FIN, Cut.SILENCE, Cut.SILENCE_REVERSE)) {
                 add(
                         "second cut: %s at %s".formatted(words(cut), words(place)),
@@ -146,8 +142,7 @@ public final class MatrixRows {
     }
 
     private void preempt() {
-        for (Place place :
-                List.of(Place.PREEMPT_FIRST_PAGE, Place.PREEMPT_IN_PAGE_HEADER, Place.PREEMPT_IN_PAGE)) {
+        for (Place place : List.of(Place.PREEMPT_FIRST_PAGE, Place.PREEMPT_IN_PAGE_HEADER, Place.PREEMPT_IN_PAGE)) {
             for (Cut cut : BOTH) {
                 scoped(place, cut, Scope.PREEMPT, Ending.DESTINATION);
             }
@@ -245,12 +240,7 @@ public final class MatrixRows {
     }
 
     private void one(Place place, Cut cut, Ending expected, String documented) {
-        add(
-                "%s at %s".formatted(words(cut), words(place)),
-                documented,
-                false,
-                expected,
-                _ -> List.of(at(place, cut)));
+        add("%s at %s".formatted(words(cut), words(place)), documented, false, expected, _ -> List.of(at(place, cut)));
     }
 
     private void scoped(Place place, Cut cut, Scope scope, Ending expected) {
@@ -260,7 +250,8 @@ public final class MatrixRows {
                 true,
                 expected,
                 _ -> List.of(new Step(
-                        new At(place, 1), new Break(cut, scope, isSilence(cut) ? SILENCE : Duration.ZERO, Newcomers.SILENT))));
+                        new At(place, 1),
+                        new Break(cut, scope, isSilence(cut) ? SILENCE : Duration.ZERO, Newcomers.SILENT))));
     }
 
     private static Step at(Place place, Cut cut) {

@@ -83,13 +83,15 @@ final class PostcopyRound {
     }
 
     private void startGuests() throws Exception {
-        String uuid = UUID.nameUUIDFromBytes(guest.getBytes(StandardCharsets.UTF_8)).toString();
+        String uuid =
+                UUID.nameUUIDFromBytes(guest.getBytes(StandardCharsets.UTF_8)).toString();
         List<String> options = List.of("--ram", "16M", "--rate", "5000", "--uuid", uuid);
         List<String> incoming = new ArrayList<>(options);
         incoming.add("--incoming");
         lab.farm().startGuest("s:" + guest, guest, lab.source().guestSocket(), options);
         lab.farm().startGuest("d:" + guest, guest, lab.destination().guestSocket(), incoming);
-        List<String> capabilities = plan.preempt() ? List.of("postcopy-ram", "postcopy-preempt") : List.of("postcopy-ram");
+        List<String> capabilities =
+                plan.preempt() ? List.of("postcopy-ram", "postcopy-preempt") : List.of("postcopy-ram");
         for (Host host : List.of(lab.source(), lab.destination())) {
             Await.until("guest " + guest + " attached", ATTACH_DEADLINE, () -> host.hasGuest(guest), host::facts);
             host.guest(guest).enable(capabilities.toArray(String[]::new));
@@ -124,7 +126,9 @@ final class PostcopyRound {
     private Optional<Ending> look() throws Exception {
         String before = runState(lab.source());
         String there = runState(lab.destination());
-        if (before.equals(RUNNING) && there.equals(RUNNING) && runState(lab.source()).equals(RUNNING)) {
+        if (before.equals(RUNNING)
+                && there.equals(RUNNING)
+                && runState(lab.source()).equals(RUNNING)) {
             problems.add("both copies run");
         }
         sourceInfo = info(lab.source(), sourceInfo);
@@ -139,7 +143,8 @@ final class PostcopyRound {
     }
 
     private String runState(Host host) throws Exception {
-        return host.ask(() -> known(() -> host.guest(guest).runState(), "absent")).orElse("dead");
+        return host.ask(() -> known(() -> host.guest(guest).runState(), "absent"))
+                .orElse("dead");
     }
 
     private JsonNode info(Host host, JsonNode last) throws Exception {
@@ -224,8 +229,8 @@ final class PostcopyRound {
     }
 
     /**
-     * What shows only later: the copy that does not run does not count on in its own reports, and the other does.
-     * Then the guest is removed. Takes some seconds, in which other rounds may run.
+     * What shows only later: the copy that does not run does not count on in its own reports, and the other does. Then
+     * the guest is removed. Takes some seconds, in which other rounds may run.
      */
     List<String> retire(RoundResult result) throws Exception {
         List<String> late = new ArrayList<>();

@@ -3,11 +3,11 @@ package io.migrationd.it.matrix;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.BlockingQueue;
 
 /**
  * Runs rounds, as many at once as there are lanes, each lane with daemons of its own: a round may kill them. A lane in

@@ -12,8 +12,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Postcopy migrations that break at random. {@code migrationd.chaos.rounds} and {@code migrationd.chaos.seed} are system
- * properties, {@code MIGRATIOND_CHAOS_ROUNDS} and {@code MIGRATIOND_CHAOS_SEED} the same in the environment.
+ * Postcopy migrations that break at random. {@code migrationd.chaos.rounds} and {@code migrationd.chaos.seed} are
+ * system properties, {@code MIGRATIOND_CHAOS_ROUNDS} and {@code MIGRATIOND_CHAOS_SEED} the same in the environment.
  */
 @DisplayName("Postcopy chaos")
 @Timeout(value = 20, unit = TimeUnit.MINUTES)

@@ -34,8 +34,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class PostcopyMatrixIT {
     private static final int LANES = 2;
 
-    private static final List<MatrixRow> ROWS =
-            Stream.concat(MatrixRows.ofLink().stream(), MatrixRows.ofKills().stream()).toList();
+    private static final List<MatrixRow> ROWS = Stream.concat(
+                    MatrixRows.ofLink().stream(), MatrixRows.ofKills().stream())
+            .toList();
 
     private static final Map<MatrixRow, CompletableFuture<RoundResult>> RESULTS = new LinkedHashMap<>();
     private static final List<String> TABLE = new ArrayList<>();
