@@ -2,6 +2,7 @@ package io.migrationd.it.fault;
 
 import io.migrationd.it.fault.Step.Action.Break;
 import io.migrationd.it.fault.Step.Action.Run;
+import io.migrationd.it.fault.Step.Trigger;
 import io.migrationd.it.fault.Step.Trigger.After;
 import io.migrationd.it.fault.Step.Trigger.At;
 import io.migrationd.it.fault.Step.Trigger.Bytes;
@@ -202,12 +203,15 @@ public final class PostcopyLink implements AutoCloseable {
         if (mark.ordinal() == 1) {
             say(mark.place().toString());
         }
-        if (script.peek() instanceof Step step
-                && step.trigger() instanceof At(var place, int ordinal)
-                && place == mark.place()
-                && ordinal == mark.ordinal()) {
+        if (awaited() instanceof At(var place, int ordinal) && place == mark.place() && ordinal == mark.ordinal()) {
             happen();
         }
+    }
+
+    /** What the next step waits for. */
+    private @Nullable Trigger awaited() {
+        Step next = script.peek();
+        return next == null ? null : next.trigger();
     }
 
     private void happen() throws IOException {
@@ -271,17 +275,12 @@ public final class PostcopyLink implements AutoCloseable {
     }
 
     private long dueNanos() {
-        return connectedBefore && script.peek() instanceof Step step && step.trigger() instanceof After(var delay)
-                ? stepNanos + delay.toNanos()
-                : NEVER;
+        return connectedBefore && awaited() instanceof After(var delay) ? stepNanos + delay.toNanos() : NEVER;
     }
 
     /** How many bytes may pass before the next step happens. */
     private long bytesLeft(Direction direction) {
-        if (connectedBefore
-                && script.peek() instanceof Step step
-                && step.trigger() instanceof Bytes(var wanted, long count)
-                && wanted == direction) {
+        if (connectedBefore && awaited() instanceof Bytes(var wanted, long count) && wanted == direction) {
             long start = direction == Direction.FORWARD ? stepForward : stepReverse;
             return Math.max(0, count - (total(direction) - start));
         }

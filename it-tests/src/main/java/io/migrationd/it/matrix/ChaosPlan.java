@@ -85,7 +85,7 @@ public final class ChaosPlan {
         }
 
         private Place place(boolean first) {
-            Place place = Place.values()[random.nextInt(Place.values().length)];
+            Place place = pick(List.of(Place.values()));
             boolean later = place.compareTo(Place.RECV_BITMAP) >= 0 && place.compareTo(Place.RESUMED_PAGE) <= 0;
             boolean urgent = place.name().startsWith("PREEMPT");
             // A place that cannot come would end the schedule.
@@ -93,13 +93,17 @@ public final class ChaosPlan {
         }
 
         private Action fault() {
-            Cut cut = Cut.values()[random.nextInt(Cut.values().length)];
-            Scope scope = preempt ? Scope.values()[random.nextInt(Scope.values().length)] : Scope.ALL;
-            Newcomers newcomers = Newcomers.values()[random.nextInt(Newcomers.values().length)];
+            Cut cut = pick(List.of(Cut.values()));
+            Scope scope = preempt ? pick(List.of(Scope.values())) : Scope.ALL;
+            Newcomers newcomers = pick(List.of(Newcomers.values()));
             boolean lasts = cut.name().startsWith("SILENCE") || random.nextInt(3) == 0;
             // Most breaks are short: it is their order that matters.
             int heal = lasts ? 1 + random.nextInt(random.nextInt(4) == 0 ? MAX_HEAL_MILLIS : MAX_HEAL_MILLIS / 5) : 0;
             return new Break(cut, scope, Duration.ofMillis(heal), newcomers);
+        }
+
+        private <T> T pick(List<T> values) {
+            return values.get(random.nextInt(values.size()));
         }
 
         private Action kill() {

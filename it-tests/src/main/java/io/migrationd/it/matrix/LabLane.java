@@ -21,32 +21,33 @@ final class LabLane implements AutoCloseable {
         this.folder = folder;
     }
 
-    /** Returns when the next round may begin; the result is there some seconds later. */
-    CompletableFuture<RoundResult> run(RoundPlan plan) {
+    /** Returns when the next round may begin; {@code promised} is completed some seconds later. */
+    void run(RoundPlan plan, CompletableFuture<RoundResult> promised) {
+        if (plan.kills()) {
+            awaitPending();
+        }
         Lab here;
         PostcopyRound round;
         RoundResult result;
         try {
-            if (plan.kills()) {
-                awaitPending();
-            }
             here = lab();
             round = new PostcopyRound(here, plan);
             result = round.run();
         } catch (Exception e) {
+            awaitPending();
             renew();
-            return CompletableFuture.completedFuture(broken(plan, e));
+            promised.complete(broken(plan, e));
+            return;
         }
-        var retired = CompletableFuture.supplyAsync(() -> retire(here, round, result), retiring);
-        pending.add(retired);
+        retiring.execute(() -> promised.complete(retire(here, round, result)));
         pending.removeIf(CompletableFuture::isDone);
-        if (!result.isGood()) {
-            awaitPending();
-            renew();
-        } else if (plan.kills()) {
+        pending.add(promised);
+        if (!result.isGood() || plan.kills()) {
             awaitPending();
         }
-        return retired;
+        if (!result.isGood()) {
+            renew();
+        }
     }
 
     private void awaitPending() {

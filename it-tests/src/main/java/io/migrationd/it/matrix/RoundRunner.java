@@ -33,13 +33,15 @@ public final class RoundRunner implements AutoCloseable {
 
     /** Runs a round as soon as a lane is free; rounds begin in the order of these calls. */
     public CompletableFuture<RoundResult> submit(RoundPlan plan) {
-        return CompletableFuture.supplyAsync(() -> run(plan), lanes).thenCompose(future -> future);
+        var result = new CompletableFuture<RoundResult>();
+        lanes.execute(() -> run(plan, result));
+        return result;
     }
 
-    private CompletableFuture<RoundResult> run(RoundPlan plan) {
+    private void run(RoundPlan plan, CompletableFuture<RoundResult> result) {
         LabLane lane = free.remove();
         try {
-            return lane.run(plan);
+            lane.run(plan, result);
         } finally {
             free.add(lane);
         }

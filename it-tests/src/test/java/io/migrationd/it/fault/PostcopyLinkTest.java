@@ -18,6 +18,7 @@ import java.net.Socket;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -56,8 +57,7 @@ class PostcopyLinkTest {
     }
 
     private ServerSocket server() {
-        assertThat(server).isNotNull();
-        return server;
+        return Objects.requireNonNull(server);
     }
 
     private PostcopyLink start(Step... script) throws IOException {
@@ -92,10 +92,11 @@ class PostcopyLinkTest {
         void run() throws IOException;
     }
 
-    private static CompletableFuture<@Nullable Void> inBackground(Sending sending) {
-        return CompletableFuture.runAsync(() -> {
+    private static CompletableFuture<Boolean> inBackground(Sending sending) {
+        return CompletableFuture.supplyAsync(() -> {
             try {
                 sending.run();
+                return true;
             } catch (IOException e) {
                 throw new IllegalStateException(e);
             }
@@ -104,7 +105,7 @@ class PostcopyLinkTest {
 
     /** Errors of the sender are no matter: the link breaks. */
     private static void sendAnyway(Socket socket, byte[] bytes) {
-        CompletableFuture.runAsync(() -> {
+        var _ = CompletableFuture.runAsync(() -> {
             try {
                 socket.getOutputStream().write(bytes);
             } catch (IOException broken) {

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -57,9 +58,7 @@ class PostcopyMatrixIT {
     @ParameterizedTest(name = "{0}")
     @MethodSource("rows")
     void guestRunsOnceAndLosesNothing(MatrixRow row) {
-        CompletableFuture<RoundResult> running = RESULTS.get(row);
-        assertThat(running).isNotNull();
-        RoundResult result = running.join();
+        RoundResult result = Objects.requireNonNull(RESULTS.get(row)).join();
         TABLE.add(row.table(result));
         say("postcopy matrix: %s: %s".formatted(row.what(), result.line()));
         assertThat(result.problems()).as(result.details()).isEmpty();
