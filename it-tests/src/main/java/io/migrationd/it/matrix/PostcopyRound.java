@@ -85,7 +85,7 @@ final class PostcopyRound {
     private void startGuests() throws Exception {
         String uuid =
                 UUID.nameUUIDFromBytes(guest.getBytes(StandardCharsets.UTF_8)).toString();
-        List<String> options = List.of("--ram", "16M", "--rate", "5000", "--uuid", uuid);
+        List<String> options = List.of("--ram", "16M", "--rate", "10000", "--uuid", uuid);
         List<String> incoming = new ArrayList<>(options);
         incoming.add("--incoming");
         lab.farm().startGuest("s:" + guest, guest, lab.source().guestSocket(), options);
@@ -96,7 +96,7 @@ final class PostcopyRound {
             Await.until("guest " + guest + " attached", ATTACH_DEADLINE, () -> host.hasGuest(guest), host::facts);
             host.guest(guest).enable(capabilities.toArray(String[]::new));
         }
-        lab.source().guest(guest).set(Map.of("postcopy-policy", "after-first-pass", "max-bandwidth", 0));
+        lab.source().guest(guest).set(Map.of("postcopy-policy", "after-first-pass", "max-bandwidth", 0, "downtime-limit", 1));
     }
 
     private static InetSocketAddress addressOf(String uri) {
