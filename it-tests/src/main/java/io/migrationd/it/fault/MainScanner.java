@@ -113,7 +113,9 @@ final class MainScanner extends PageScanner {
         }
         switch (value) {
             case 0x00 -> {
-                mark(Place.EOF);
+                if (postcopy) {
+                    mark(Place.EOF);
+                }
                 stop();
             }
             case 0x01, 0x04 -> {
@@ -166,7 +168,11 @@ final class MainScanner extends PageScanner {
                     markAt(Place.PRECOPY_PART, where);
                 }
             }
-            case 0x03 -> markAt(Place.RAM_END, where);
+            case 0x03 -> {
+                if (postcopy) {
+                    markAt(Place.RAM_END, where);
+                }
+            }
             default -> {
                 // No section of ram.
             }

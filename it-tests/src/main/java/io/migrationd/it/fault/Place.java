@@ -45,9 +45,9 @@ public enum Place {
     LAST_BUT_ONE_PAGE,
     /** All pages that were dirty at the switch. */
     LAST_PAGE,
-    /** The END of {@code ram}, with its footer. */
+    /** The END of {@code ram} in postcopy, with its footer. */
     RAM_END,
-    /** The last byte of the stream. */
+    /** The last byte of a stream that ends in postcopy. */
     EOF,
 
     /** The first page on the preempt connection. */

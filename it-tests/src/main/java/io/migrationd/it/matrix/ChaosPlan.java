@@ -49,11 +49,13 @@ public final class ChaosPlan {
     }
 
     private RoundPlan plan(String name) {
+        boolean slow = random.nextBoolean();
         boolean kills = random.nextInt(KILLS_ONE_IN) == 0;
         long scriptSeed = random.nextLong();
         return new RoundPlan(
                 name,
                 preempt,
+                slow,
                 hands -> new Script(new SplittableRandom(scriptSeed), preempt, hands).steps(kills),
                 Ending.EITHER,
                 false,

@@ -6,9 +6,11 @@ import io.migrationd.it.peer.MigrationControl;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 
 /** One daemon that is killed now and then, and comes back with what it has on disk. */
 final class Host implements AutoCloseable {
@@ -89,6 +91,13 @@ final class Host implements AutoCloseable {
 
     String facts() {
         return daemon.facts();
+    }
+
+    /** The stacks of the threads that are about migrations. */
+    String threads() throws IOException {
+        return Arrays.stream(daemon.threads().split("\n\n"))
+                .filter(thread -> thread.startsWith("\"mig-") || thread.startsWith("\"ctl-client"))
+                .collect(Collectors.joining("\n\n"));
     }
 
     @Override

@@ -284,6 +284,7 @@ public final class MatrixRows {
             boolean kills,
             Function<Hands, List<Step>> script) {
         String name = "%s%d".formatted(kills ? "k" : "r", rows.size());
-        rows.add(new MatrixRow(what, documented, new RoundPlan(name, preempt, script, expected, true, kills)));
+        boolean slow = preempt || what.contains(words(Place.REQUEST));
+        rows.add(new MatrixRow(what, documented, new RoundPlan(name, preempt, slow, script, expected, true, kills)));
     }
 }

@@ -36,6 +36,9 @@ final class PostcopyRound {
     private static final long TWO_REPORTS_MILLIS = 2_200;
 
     private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
+    /** Pages of postcopy take half a second: the guest gets to ask for some. */
+    private static final long SLOW_BYTES_PER_SECOND = 6 << 20;
+
     private static final String RUNNING = "running";
 
     private final Lab lab;
@@ -72,20 +75,23 @@ final class PostcopyRound {
             }
             link.heal();
             long millis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start);
+            List<String> history = new ArrayList<>(link.history());
             if (ending.isEmpty()) {
+                history.add("threads of the source: " + lab.source().threads());
+                history.add("threads of the destination: " + lab.destination().threads());
                 problems.add("no end after %d s: source %s, destination %s"
                         .formatted(END_DEADLINE.toSeconds(), sourceInfo, destinationInfo));
             } else {
                 judge(ending.get());
             }
-            return result(ending.orElse(Ending.EITHER), millis, script, link.history());
+            return result(ending.orElse(Ending.EITHER), millis, script, history);
         }
     }
 
     private void startGuests() throws Exception {
         String uuid =
                 UUID.nameUUIDFromBytes(guest.getBytes(StandardCharsets.UTF_8)).toString();
-        List<String> options = List.of("--ram", "16M", "--rate", "10000", "--uuid", uuid);
+        List<String> options = List.of("--ram", "16M", "--rate", "10000", "--touch", "random", "--uuid", uuid);
         List<String> incoming = new ArrayList<>(options);
         incoming.add("--incoming");
         lab.farm().startGuest("s:" + guest, guest, lab.source().guestSocket(), options);
@@ -96,7 +102,7 @@ final class PostcopyRound {
             Await.until("guest " + guest + " attached", ATTACH_DEADLINE, () -> host.hasGuest(guest), host::facts);
             host.guest(guest).enable(capabilities.toArray(String[]::new));
         }
-        lab.source().guest(guest).set(Map.of("postcopy-policy", "after-first-pass", "max-bandwidth", 0, "downtime-limit", 1));
+        lab.source().guest(guest).set(Map.of("postcopy-policy", "after-first-pass", "max-bandwidth", 0, "avail-switchover-bandwidth", 1, "max-postcopy-bandwidth", plan.slow() ? SLOW_BYTES_PER_SECOND : 0));
     }
 
     private static InetSocketAddress addressOf(String uri) {

@@ -9,6 +9,7 @@ import java.util.function.Function;
  *
  * @param name of one word, unique
  * @param preempt with capability postcopy-preempt
+ * @param slow with so little bandwidth in postcopy that the guest has to ask for pages
  * @param script steps of the link; they may need what can be done to the daemons
  * @param expected where the guest has to run in the end
  * @param allHappens whether every step has to happen
@@ -17,6 +18,7 @@ import java.util.function.Function;
 public record RoundPlan(
         String name,
         boolean preempt,
+        boolean slow,
         Function<Hands, List<Step>> script,
         Ending expected,
         boolean allHappens,

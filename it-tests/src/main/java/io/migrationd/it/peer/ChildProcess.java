@@ -81,6 +81,17 @@ final class ChildProcess implements AutoCloseable {
                 .formatted(name, process.pid(), state, read(stdout), read(stderr));
     }
 
+    /** The stacks of all threads of a JVM. */
+    String threads() throws IOException {
+        Process jcmd = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "jcmd").toString(),
+                        Long.toString(process.pid()),
+                        "Thread.print")
+                .redirectErrorStream(true)
+                .start();
+        return new String(jcmd.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    }
+
     private static String read(Path file) {
         try {
             return Files.readString(file, StandardCharsets.ISO_8859_1).strip();

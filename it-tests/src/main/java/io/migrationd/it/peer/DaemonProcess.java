@@ -119,6 +119,11 @@ public final class DaemonProcess implements AutoCloseable {
         return process.isAlive();
     }
 
+    /** The stacks of all its threads, for messages. */
+    public String threads() throws IOException {
+        return process.threads();
+    }
+
     /** Asks the daemon to stop and returns its exit code. */
     public int stop() throws InterruptedException, TimeoutException {
         process.terminate();
