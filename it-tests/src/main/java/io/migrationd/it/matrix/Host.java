@@ -4,12 +4,19 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.migrationd.it.peer.DaemonProcess;
 import io.migrationd.it.peer.MigrationControl;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** One daemon that is killed now and then, and comes back with what it has on disk. */
@@ -19,6 +26,8 @@ final class Host implements AutoCloseable {
             dead-peer-millis = 1000
             max-interval-millis = 200
             """;
+
+    private static final Pattern SESSION = Pattern.compile(" session=\"[0-9]+\"");
 
     private final Path folder;
     /** Replaced by the thread that runs rounds, killed by any. */
@@ -91,6 +100,29 @@ final class Host implements AutoCloseable {
 
     String facts() {
         return daemon.facts();
+    }
+
+    /** What the daemon has said about a guest, or about its migration by number, and the first line of each reason. */
+    String log(String guest) throws IOException {
+        List<String> about = new ArrayList<>();
+        boolean reason = false;
+        Set<String> sessions = new HashSet<>();
+        for (String line : Files.readAllLines(folder.resolve("migrationd.err"), StandardCharsets.ISO_8859_1)) {
+            boolean entry = line.startsWith("2");
+            if (entry) {
+                Matcher session = SESSION.matcher(line);
+                boolean named = line.contains("guest=\"" + guest + "\"");
+                boolean numbered = session.find();
+                if (named && numbered) {
+                    sessions.add(session.group());
+                }
+                reason = named || (numbered && sessions.contains(session.group()));
+            }
+            if (reason && (entry || !line.startsWith("\tat io.netty"))) {
+                about.add(line);
+            }
+        }
+        return String.join("\n", about);
     }
 
     /** The stacks of the threads that are about migrations. */

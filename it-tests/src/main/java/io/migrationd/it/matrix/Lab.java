@@ -1,6 +1,7 @@
 package io.migrationd.it.matrix;
 
 import io.migrationd.it.peer.Await;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -73,9 +74,10 @@ final class Lab implements AutoCloseable {
         }
     }
 
-    /** Output of both daemons, for messages. */
-    String facts() {
-        return source.facts() + "\n" + destination.facts();
+    /** What both daemons have said about a guest, for messages. */
+    String log(String guest) throws IOException {
+        return "log of the source:\n%s\nlog of the destination:\n%s"
+                .formatted(source.log(guest), destination.log(guest));
     }
 
     @Override

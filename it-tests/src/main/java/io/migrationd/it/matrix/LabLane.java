@@ -1,5 +1,6 @@
 package io.migrationd.it.matrix;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -66,7 +67,11 @@ final class LabLane implements AutoCloseable {
             return result;
         }
         List<String> history = new ArrayList<>(result.history());
-        history.add(lab.facts());
+        try {
+            history.add(lab.log(result.name()));
+        } catch (IOException e) {
+            history.add("no logs: " + e);
+        }
         return result.with(problems, history);
     }
 

@@ -30,7 +30,7 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class PostcopyRound {
     private static final Duration ATTACH_DEADLINE = Duration.ofSeconds(20);
-    private static final Duration END_DEADLINE = Duration.ofSeconds(30);
+    private static final Duration END_DEADLINE = Duration.ofSeconds(20);
     private static final Duration VERIFY_DEADLINE = Duration.ofSeconds(20);
     /** Reports come each second. */
     private static final long TWO_REPORTS_MILLIS = 2_200;
