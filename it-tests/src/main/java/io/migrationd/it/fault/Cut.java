@@ -9,6 +9,10 @@ public enum Cut {
     RESET,
     /** Both ends see an orderly end of input; what they still send is dropped. */
     FIN,
+    /** The target sees an orderly end of input and may go on to send; what the other end still sends is dropped. */
+    FIN_FORWARD,
+    /** The end that connected sees an orderly end of input and may go on to send. */
+    FIN_REVERSE,
     /** Nothing passes in either direction and nobody is told, until {@link LinkProxy#heal}. */
     SILENCE,
     /** Nothing passes forward until {@link LinkProxy#heal}. */

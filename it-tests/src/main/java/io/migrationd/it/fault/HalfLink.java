@@ -8,6 +8,7 @@ import java.nio.channels.WritableByteChannel;
 import java.util.ArrayDeque;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.function.Consumer;
 
 /** One direction of one connection: reads from one end, keeps for the delay, writes to the other. */
 final class HalfLink implements Closeable {
@@ -20,6 +21,7 @@ final class HalfLink implements Closeable {
     private final SocketChannel to;
     private final Lane lane;
     private final Optional<WritableByteChannel> capture;
+    private final Consumer<ByteBuffer> tap;
 
     private final Queue<Chunk> queue = new ArrayDeque<>();
     private int queuedBytes;
@@ -28,10 +30,21 @@ final class HalfLink implements Closeable {
     private boolean waitsForRoom;
 
     HalfLink(SocketChannel from, SocketChannel to, Lane lane, Optional<WritableByteChannel> capture) {
+        this(from, to, lane, capture, _ -> {});
+    }
+
+    /** {@code tap} sees all bytes in order, as they are taken and before any of them passes. */
+    HalfLink(
+            SocketChannel from,
+            SocketChannel to,
+            Lane lane,
+            Optional<WritableByteChannel> capture,
+            Consumer<ByteBuffer> tap) {
         this.from = from;
         this.to = to;
         this.lane = lane;
         this.capture = capture;
+        this.tap = tap;
     }
 
     boolean wantsToRead() {
@@ -54,6 +67,7 @@ final class HalfLink implements Closeable {
             fromEnded = true;
         } else if (count > 0 && !toEnded) {
             ByteBuffer copy = ByteBuffer.allocate(count).put(scratch.flip()).flip();
+            tap.accept(copy.asReadOnlyBuffer());
             queue.add(new Chunk(copy, nowNanos + lane.delayNanos()));
             queuedBytes += count;
         }

@@ -74,11 +74,12 @@ final class ProxiedConnection implements Closeable {
         return wait;
     }
 
-    /** Both ends see the end of input. */
-    void finish() throws IOException {
+    /** The receiving end of each of {@code directions} sees the end of input. */
+    void finish(Direction... directions) throws IOException {
         try {
-            forward.endOutput();
-            reverse.endOutput();
+            for (Direction direction : directions) {
+                (direction == Direction.FORWARD ? forward : reverse).endOutput();
+            }
         } catch (IOException e) {
             reset();
         }

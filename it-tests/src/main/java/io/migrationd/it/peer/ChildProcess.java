@@ -69,11 +69,27 @@ final class ChildProcess implements AutoCloseable {
         process.destroy();
     }
 
+    /** SIGKILL. */
+    void kill() {
+        process.destroyForcibly();
+    }
+
     /** What it is, how it ended and what it said, for messages. */
     String facts() {
         String state = process.isAlive() ? "runs" : "ended with " + process.exitValue();
         return "%s (pid %d) %s; stdout: %s; stderr: %s"
                 .formatted(name, process.pid(), state, read(stdout), read(stderr));
+    }
+
+    /** The stacks of all threads of a JVM. */
+    String threads() throws IOException {
+        Process jcmd = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "jcmd").toString(),
+                        Long.toString(process.pid()),
+                        "Thread.print")
+                .redirectErrorStream(true)
+                .start();
+        return new String(jcmd.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     }
 
     private static String read(Path file) {
@@ -86,7 +102,7 @@ final class ChildProcess implements AutoCloseable {
 
     @Override
     public void close() {
-        process.destroyForcibly();
+        kill();
         try {
             awaitExit(KILL_DEADLINE);
         } catch (TimeoutException e) {

@@ -31,6 +31,11 @@ public final class DaemonProcess implements AutoCloseable {
 
     /** Starts a daemon and waits for its control socket. */
     public static DaemonProcess start(Path folder) throws Exception {
+        return start(folder, "");
+    }
+
+    /** As the other; {@code settings} are more of its configuration file. */
+    public static DaemonProcess start(Path folder, String settings) throws Exception {
         Path runtime = Files.createDirectories(folder.resolve("run"));
         Path state = Files.createDirectories(folder.resolve("state"));
         Path config = Files.writeString(folder.resolve("migrationd.toml"), """
@@ -39,7 +44,8 @@ public final class DaemonProcess implements AutoCloseable {
                 state = "%s"
                 [metrics]
                 address = "127.0.0.1:0"
-                """.formatted(runtime, state));
+                %s
+                """.formatted(runtime, state, settings));
         ChildProcess process = ChildProcess.start("migrationd", folder, command(config));
         try {
             QmpClient qmp =
@@ -101,6 +107,21 @@ public final class DaemonProcess implements AutoCloseable {
     /** Process state and output, for messages. */
     public String facts() {
         return process.facts();
+    }
+
+    /** SIGKILL. It may still be there when this returns. */
+    public void kill() {
+        process.kill();
+    }
+
+    /** Whether the process is there. */
+    public boolean isAlive() {
+        return process.isAlive();
+    }
+
+    /** The stacks of all its threads, for messages. */
+    public String threads() throws IOException {
+        return process.threads();
     }
 
     /** Asks the daemon to stop and returns its exit code. */

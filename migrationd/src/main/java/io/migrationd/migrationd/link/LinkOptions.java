@@ -2,6 +2,7 @@ package io.migrationd.migrationd.link;
 
 import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelException;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.FixedRecvByteBufAllocator;
 import io.netty.channel.epoll.EpollChannelOption;
@@ -33,9 +34,16 @@ final class LinkOptions {
         }
     }
 
+    /** Any thread: the socket may be closed meanwhile, and then nothing of it lingers. */
     static void lingerZero(Channel channel) {
         if (channel instanceof SocketChannel tcp) {
-            tcp.config().setSoLinger(0);
+            try {
+                tcp.config().setSoLinger(0);
+            } catch (ChannelException e) {
+                if (channel.isOpen()) {
+                    throw e;
+                }
+            }
         }
     }
 

@@ -22,6 +22,7 @@ import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -56,15 +57,15 @@ final class SampleConnection {
     /**
      * Connects and serves until the connection ends or the guest is released and wants to exit.
      *
-     * @param onAttached called when the daemon has taken the guest
+     * @param onAttached called when the daemon has taken the guest, with what ends the connection
      */
-    static void serve(SampleMachine machine, Path socket, boolean exitOnRelease, Runnable onAttached)
+    static void serve(SampleMachine machine, Path socket, boolean exitOnRelease, Consumer<Runnable> onAttached)
             throws IOException, RefusedByDaemonException, InterruptedException {
         try (GuestChannel channel = GuestChannel.connect(socket)) {
             channel.writeHello(machine.hello(), machine.descriptors());
             GuestMessage answer = channel.readMessage().message();
             switch (answer) {
-                case Ready _ -> onAttached.run();
+                case Ready _ -> onAttached.accept(channel::shutdown);
                 case Refused(String reason) -> throw new RefusedByDaemonException(reason);
                 default -> throw new IOException("the daemon answered the hello with " + answer);
             }

@@ -84,6 +84,9 @@ public final class SampleGuestCommand implements Callable<Integer> {
     private boolean exitOnRelease;
 
     private final CountDownLatch ended = new CountDownLatch(1);
+    /** Ends the connection to the daemon. Written by the guest's thread. */
+    private volatile Runnable hangUp = () -> {};
+
     private boolean attachedBefore;
     private long backoffMillis = FIRST_BACKOFF_MILLIS;
 
@@ -91,6 +94,12 @@ public final class SampleGuestCommand implements Callable<Integer> {
     public static void main(String[] args) {
         CommandLine command = new CommandLine(new SampleGuestCommand());
         System.exit(command.execute(args));
+    }
+
+    /** Ends the guest, wherever it stands. Any thread, any number of times. */
+    public void end() {
+        ended.countDown();
+        hangUp.run();
     }
 
     @Override
@@ -146,7 +155,7 @@ public final class SampleGuestCommand implements Callable<Integer> {
         do {
             backoffMillis = Math.min(2 * backoffMillis, MAX_BACKOFF_MILLIS);
             try {
-                SampleConnection.serve(guest, socket, exitOnRelease, () -> announce(guest));
+                SampleConnection.serve(guest, socket, exitOnRelease, attached -> announce(guest, attached));
             } catch (IOException e) {
                 log.atInfo()
                         .addKeyValue("socket", socket)
@@ -165,7 +174,11 @@ public final class SampleGuestCommand implements Callable<Integer> {
         return 0;
     }
 
-    private void announce(SampleMachine guest) {
+    private void announce(SampleMachine guest, Runnable endOfConnection) {
+        hangUp = endOfConnection;
+        if (ended.getCount() == 0) {
+            endOfConnection.run();
+        }
         System.out.println(JsonNodeFactory.instance
                 .objectNode()
                 .put("event", attachedBefore ? "attached-again" : "attached")

@@ -87,6 +87,11 @@ class PeerWatchTest {
         }
 
         @Override
+        public void failIfNotEnded(long millis) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
         public void failIfSilent(long millis) {
             throw new UnsupportedOperationException();
         }

@@ -168,13 +168,14 @@ public final class ParkedGuest implements Guest, AutoCloseable {
     }
 
     /** Whether the guest is here and its RAM is not: {@link #reopenIncoming} goes on with it. */
-    public synchronized boolean isReceiving() {
+    @Override
+    public synchronized boolean holdsIncoming() {
         return record.state().equals(ParkedRecord.RECEIVING);
     }
 
     @Override
     public synchronized IncomingMemory reopenIncoming(String session) throws IOException {
-        if (!isReceiving()) {
+        if (!holdsIncoming()) {
             throw new GuestException(
                     "parked guest '%s' is %s: it does not wait for memory".formatted(name, record.state()));
         }
@@ -189,7 +190,7 @@ public final class ParkedGuest implements Guest, AutoCloseable {
 
     @Override
     public synchronized void completeIncoming() throws IOException {
-        if (!isReceiving()) {
+        if (!holdsIncoming()) {
             return;
         }
         for (ParkedBlock block : blocks) {
@@ -210,7 +211,7 @@ public final class ParkedGuest implements Guest, AutoCloseable {
     }
 
     private String occupation() {
-        if (isReceiving()) {
+        if (holdsIncoming()) {
             return "is here already, and waits for the rest of its memory";
         }
         return receiving ? "is being received already" : "holds a guest already";

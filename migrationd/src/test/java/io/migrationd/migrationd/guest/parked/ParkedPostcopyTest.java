@@ -95,7 +95,7 @@ class ParkedPostcopyTest {
             incoming.run(List.of(CPU), STATE);
 
             assertThat(incoming.mayRun()).isTrue();
-            assertThat(guest.isReceiving()).isTrue();
+            assertThat(guest.holdsIncoming()).isTrue();
             assertThat(guest.runState()).isEqualTo(RunState.INMIGRATE);
             assertThat(guest.machineType()).contains("pc-i440fx-10.0");
             assertThatThrownBy(guest::beginIncoming)
@@ -109,7 +109,7 @@ class ParkedPostcopyTest {
             guest.completeIncoming();
 
             assertThat(guest.runState()).isEqualTo(RunState.PAUSED);
-            assertThat(guest.isReceiving()).isFalse();
+            assertThat(guest.holdsIncoming()).isFalse();
             assertThat(byteAt(guest.ram().getFirst(), 3 * PAGE)).isEqualTo(0x33);
         }
         try (ParkedGuest guest = reopen()) {
@@ -133,7 +133,7 @@ class ParkedPostcopyTest {
 
         try (ParkedGuest guest = reopen()) {
             assertThat(guest.runState()).isEqualTo(RunState.INMIGRATE);
-            assertThat(guest.isReceiving()).isTrue();
+            assertThat(guest.holdsIncoming()).isTrue();
             assertThat(budget.leftBytes()).isEqualTo(LIMIT - 4 * PAGE);
             IncomingMemory memory = guest.reopenIncoming("8");
             assertThat(memory.blocks().getFirst().received().toWords()).containsExactly(0b0101);
@@ -180,7 +180,7 @@ class ParkedPostcopyTest {
 
             incoming.abort();
 
-            assertThat(guest.isReceiving()).isFalse();
+            assertThat(guest.holdsIncoming()).isFalse();
             assertThat(budget.leftBytes()).isEqualTo(LIMIT);
             assertThat(directory.resolve("web01/ram")).doesNotExist();
             guest.beginIncoming().abort();
@@ -196,7 +196,7 @@ class ParkedPostcopyTest {
 
             incoming.abort();
 
-            assertThat(guest.isReceiving()).isTrue();
+            assertThat(guest.holdsIncoming()).isTrue();
             assertThat(directory.resolve("web01/ram/pc.ram")).exists();
         }
     }

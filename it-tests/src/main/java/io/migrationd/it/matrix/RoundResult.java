@@ -1,0 +1,64 @@
+package io.migrationd.it.matrix;
+
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * How a round ended.
+ *
+ * @param problems what must not be, in words; none if all is well
+ * @param sourceStatuses what query-migrate of the source said, in order
+ * @param causes of the pauses that the source had
+ * @param history of the link
+ */
+public record RoundResult(
+        String name,
+        Ending ending,
+        List<String> problems,
+        List<String> sourceStatuses,
+        List<String> destinationStatuses,
+        String errorDesc,
+        List<String> causes,
+        long recoveries,
+        long millis,
+        List<String> steps,
+        List<String> history) {
+    /** Whether nothing is wrong. */
+    public boolean isGood() {
+        return problems.isEmpty();
+    }
+
+    RoundResult with(List<String> otherProblems, List<String> otherHistory) {
+        return new RoundResult(
+                name,
+                ending,
+                otherProblems,
+                sourceStatuses,
+                destinationStatuses,
+                errorDesc,
+                causes,
+                recoveries,
+                millis,
+                steps,
+                otherHistory);
+    }
+
+    /** In one line. */
+    public String line() {
+        return "%s: guest at the %s after %.1f s, %d recoveries; source %s; destination %s%s"
+                .formatted(
+                        name,
+                        ending.toString().toLowerCase(Locale.ROOT),
+                        millis / 1e3,
+                        recoveries,
+                        String.join(" > ", sourceStatuses),
+                        String.join(" > ", destinationStatuses),
+                        isGood() ? "" : "; WRONG: " + String.join("; ", problems));
+    }
+
+    /** With all that is known. */
+    public String details() {
+        return "%s%n  steps: %s%n  error-desc: %s%n  causes: %s%n  link:%n    %s"
+                .formatted(line(), steps, errorDesc, causes, String.join("\n    ", history));
+    }
+}
