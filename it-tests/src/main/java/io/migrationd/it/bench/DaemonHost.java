@@ -59,6 +59,11 @@ final class DaemonHost implements AutoCloseable {
         return process.connectQmp(folder.resolve("run/control.sock"));
     }
 
+    /** Where guests attach. */
+    Path guestSocket() {
+        return folder.resolve("run/guest.sock");
+    }
+
     MeasuredProcess process() {
         return process;
     }

@@ -77,7 +77,7 @@ final class Series {
         return samples.stream().skip(1).map(value::applyAsDouble).sorted().toList();
     }
 
-    private static double medianOf(List<Double> sorted) {
+    static double medianOf(List<Double> sorted) {
         int middle = sorted.size() / 2;
         return sorted.size() % 2 == 1 ? sorted.get(middle) : (sorted.get(middle - 1) + sorted.get(middle)) / 2;
     }

@@ -76,6 +76,11 @@ public final class DaemonProcess implements AutoCloseable {
         return qmp;
     }
 
+    /** The path of the control socket. */
+    public Path controlSocket() {
+        return runtime.resolve("control.sock");
+    }
+
     /** Where guests attach. */
     public Path guestSocket() {
         return runtime.resolve("guest.sock");

@@ -35,9 +35,18 @@ public final class MigrationControl {
     /** Runs any command for this guest. */
     public JsonNode execute(String command, Map<String, ?> arguments)
             throws IOException, TimeoutException, InterruptedException {
+        return qmp.execute(command, ofThisGuest(arguments));
+    }
+
+    private void executeOob(String command, Map<String, ?> arguments)
+            throws IOException, TimeoutException, InterruptedException {
+        qmp.executeOob(command, ofThisGuest(arguments));
+    }
+
+    private Map<String, Object> ofThisGuest(Map<String, ?> arguments) {
         Map<String, Object> all = new HashMap<>(common);
         all.putAll(arguments);
-        return qmp.execute(command, all);
+        return all;
     }
 
     /** migrate-set-capabilities: switches them on. */
@@ -56,6 +65,26 @@ public final class MigrationControl {
     /** migrate: starts to send the guest to {@code uri}. */
     public void migrate(String uri) throws IOException, TimeoutException, InterruptedException {
         execute("migrate", Map.of("uri", uri));
+    }
+
+    /** migrate with resume: a paused postcopy goes on over a new connection to {@code uri}. */
+    public void resume(String uri) throws IOException, TimeoutException, InterruptedException {
+        execute("migrate", Map.of("uri", uri, "resume", true));
+    }
+
+    /** migrate-start-postcopy. */
+    public void startPostcopy() throws IOException, TimeoutException, InterruptedException {
+        execute("migrate-start-postcopy", Map.of());
+    }
+
+    /** migrate-pause, out of band: breaks the connection of a postcopy. */
+    public void pause() throws IOException, TimeoutException, InterruptedException {
+        executeOob("migrate-pause", Map.of());
+    }
+
+    /** migrate-recover, out of band: the destination of a paused postcopy waits for its source at {@code uri}. */
+    public void recover(String uri) throws IOException, TimeoutException, InterruptedException {
+        executeOob("migrate-recover", Map.of("uri", uri));
     }
 
     /**

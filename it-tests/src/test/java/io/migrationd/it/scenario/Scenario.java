@@ -149,7 +149,7 @@ record Scenario(
         return new QemuMachine(machine, guest().memoryBytes(), vcpus, backend, firmware, has(Extra.VGA), dimm);
     }
 
-    private static void awaitRound(SerialLog serial, int round) throws Exception {
+    static void awaitRound(SerialLog serial, int round) throws Exception {
         Await.until(
                 "round " + round,
                 DEADLINE,
