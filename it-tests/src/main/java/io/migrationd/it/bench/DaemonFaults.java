@@ -77,8 +77,8 @@ final class DaemonFaults implements FaultContender {
         if (serverSide == null) {
             serverSide = faults(trip);
         }
-        JsonNode verified =
-                trip.awaitCheck("guest has looked at all pages", check -> check.path("verified").asBoolean());
+        JsonNode verified = trip.awaitCheck(
+                "guest has looked at all pages", check -> check.path("verified").asBoolean());
         return new FaultSample(
                 guestSide.orElseGet(() -> firstTouch(verified)),
                 Optional.of(FaultTimes.of(serverSide, "count")),

@@ -69,8 +69,8 @@ final class FaultLoop implements FaultContender {
     public FaultSample run() throws Exception {
         Path log = folder.resolve(name() + ".log");
         Files.deleteIfExists(log);
-        List<String> command = List.of(
-                program.toString(), Long.toString(ramBytes >> 20), Long.toString(waits), loaded ? "1" : "0");
+        List<String> command =
+                List.of(program.toString(), Long.toString(ramBytes >> 20), Long.toString(waits), loaded ? "1" : "0");
         try (MeasuredProcess process = MeasuredProcess.start(name(), folder, command, Map.of())) {
             JsonNode result = JSON.readTree("{" + process.awaitLine("{"));
             FaultTimes times = FaultTimes.of(result, "waits");

@@ -6,7 +6,6 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -19,7 +18,8 @@ import picocli.CommandLine.Spec;
         name = "postcopy",
         mixinStandardHelpOptions = true,
         usageHelpAutoWidth = true,
-        description = "Fault latency, throughput and recovery of postcopy, beside a bare loop in C, kinds taking turns.")
+        description =
+                "Fault latency, throughput and recovery of postcopy, beside a bare loop in C, kinds taking turns.")
 final class PostcopyCommand implements Callable<Integer> {
     private static final String RECOVERY = "recovery";
 
@@ -48,8 +48,9 @@ final class PostcopyCommand implements Callable<Integer> {
             names = "--only",
             paramLabel = "KIND",
             split = ",",
-            description = "Only these of: preempt-idle, preempt-loaded, plain-idle, plain-loaded, bare-idle, bare-loaded,"
-                    + " precopy, postcopy, recovery, qemu.")
+            description =
+                    "Only these of: preempt-idle, preempt-loaded, plain-idle, plain-loaded, bare-idle, bare-loaded,"
+                            + " precopy, postcopy, recovery, qemu.")
     private List<String> only = List.of();
 
     @Option(

@@ -71,14 +71,7 @@ record PostcopyReport(
             line(text, "%-15s %8s %8s %8s   %s", "GiB of RAM/s", "min", "median", "max", "CPU s/GiB");
         }
         for (Series s : copies) {
-            line(
-                    text,
-                    "%-15s %8.2f %8.2f %8.2f   %.2f",
-                    s.name(),
-                    s.minimum(),
-                    s.median(),
-                    s.maximum(),
-                    s.cpuPerGib());
+            line(text, "%-15s %8.2f %8.2f %8.2f   %.2f", s.name(), s.minimum(), s.median(), s.maximum(), s.cpuPerGib());
         }
         if (!recoveries.isEmpty()) {
             line(
@@ -104,8 +97,8 @@ record PostcopyReport(
     String json() throws JsonProcessingException {
         Map<String, Object> faultKinds = new LinkedHashMap<>();
         for (FaultSeries s : faults) {
-            Map<String, Object> kind = new LinkedHashMap<>(times(
-                    new FaultTimes(s.waits(), s.p50Micros(), s.p99Micros(), s.maxMicros())));
+            Map<String, Object> kind =
+                    new LinkedHashMap<>(times(new FaultTimes(s.waits(), s.p50Micros(), s.p99Micros(), s.maxMicros())));
             s.server().ifPresent(server -> kind.put("server", times(server)));
             kind.put("cpu-seconds-per-gib", s.cpuPerGib());
             faultKinds.put(s.name(), kind);
@@ -122,8 +115,7 @@ record PostcopyReport(
         }
         Map<String, Object> targets = new LinkedHashMap<>();
         for (Target target : targets()) {
-            targets.put(
-                    target.name(), Map.of("value", target.value(), "target", target.words(), "met", target.met()));
+            targets.put(target.name(), Map.of("value", target.value(), "target", target.words(), "met", target.met()));
         }
         Map<String, Object> document = new LinkedHashMap<>();
         document.put("ram-bytes", ramBytes);
@@ -150,8 +142,8 @@ record PostcopyReport(
         for (boolean preempt : new boolean[] {true, false}) {
             String idle = DaemonFaults.name(preempt, false);
             ratio(idle, FaultLoop.IDLE, FaultSeries::p50Micros)
-                    .ifPresent(r -> targets.add(
-                            Target.atMost("p50: " + idle + " / " + FaultLoop.IDLE, r, MAX_P50_RATIO)));
+                    .ifPresent(
+                            r -> targets.add(Target.atMost("p50: " + idle + " / " + FaultLoop.IDLE, r, MAX_P50_RATIO)));
         }
         String loaded = DaemonFaults.name(true, true);
         String idle = DaemonFaults.name(true, false);
@@ -159,8 +151,7 @@ record PostcopyReport(
                 .ifPresent(r -> targets.add(Target.atMost("p99: " + loaded + " / " + idle, r, MAX_P99_RATIO)));
         rate(DaemonBackground.POSTCOPY)
                 .flatMap(post -> rate(DaemonBackground.PRECOPY).map(pre -> post / pre))
-                .ifPresent(r ->
-                        targets.add(Target.atLeast("throughput: postcopy / precopy", r, MIN_THROUGHPUT_RATIO)));
+                .ifPresent(r -> targets.add(Target.atLeast("throughput: postcopy / precopy", r, MIN_THROUGHPUT_RATIO)));
         if (!recoveries.isEmpty()) {
             targets.add(Target.atMost("recovery: longest, seconds", longestRecovery(), MAX_RECOVERY_SECONDS));
         }

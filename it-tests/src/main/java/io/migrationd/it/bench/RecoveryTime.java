@@ -74,9 +74,7 @@ final class RecoveryTime {
             long start = System.nanoTime();
             link.heal();
             fresh.awaitEvent(
-                    "MIGRATION",
-                    data -> data.path("status").asText().equals("postcopy-active"),
-                    TouringGuest.DEADLINE);
+                    "MIGRATION", data -> data.path("status").asText().equals("postcopy-active"), TouringGuest.DEADLINE);
             double active = (System.nanoTime() - start) / 1e9;
             JsonNode last = awaitFirstPage(trip);
             return new Recovery(active, active + last.path("first-page-micros").asLong() / 1e6);
@@ -100,7 +98,6 @@ final class RecoveryTime {
     private static LinkProxy linkTo(String address) throws IOException {
         InetAddress loopback = InetAddress.getLoopbackAddress();
         int port = Integer.parseInt(address.substring(address.lastIndexOf(':') + 1));
-        return LinkProxy.start(
-                "recovery", new InetSocketAddress(loopback, 0), new InetSocketAddress(loopback, port));
+        return LinkProxy.start("recovery", new InetSocketAddress(loopback, 0), new InetSocketAddress(loopback, port));
     }
 }

@@ -43,7 +43,10 @@ final class TouringGuest implements AutoCloseable {
         this.process = start(first, List.of());
         try (QmpClient qmp = first.connect()) {
             awaitAttached(qmp, process);
-            awaitCheck(qmp, "guest has written its RAM", check -> check.path("operations").asLong() >= ramBytes / PAGE_BYTES);
+            awaitCheck(
+                    qmp,
+                    "guest has written its RAM",
+                    check -> check.path("operations").asLong() >= ramBytes / PAGE_BYTES);
         }
     }
 
@@ -84,8 +87,7 @@ final class TouringGuest implements AutoCloseable {
 
         /** Switches capabilities at both ends. */
         void set(String capability, boolean on) throws IOException, TimeoutException, InterruptedException {
-            Map<String, Object> change =
-                    Map.of("capabilities", List.of(Map.of("capability", capability, "state", on)));
+            Map<String, Object> change = Map.of("capabilities", List.of(Map.of("capability", capability, "state", on)));
             sending().execute("migrate-set-capabilities", change);
             receiving().execute("migrate-set-capabilities", change);
         }
@@ -164,7 +166,10 @@ final class TouringGuest implements AutoCloseable {
     private static boolean isAttached(QmpClient qmp, MeasuredProcess guest) throws Exception {
         for (JsonNode known : qmp.execute("guest-list")) {
             if (known.path("name").asText().equals(NAME)) {
-                return qmp.execute("guest-show", Map.of("guest", NAME)).path("pid").asLong() == guest.pid();
+                return qmp.execute("guest-show", Map.of("guest", NAME))
+                                .path("pid")
+                                .asLong()
+                        == guest.pid();
             }
         }
         return false;
@@ -196,8 +201,7 @@ final class TouringGuest implements AutoCloseable {
         return qmp.execute("guest-show", Map.of("guest", NAME)).path("check");
     }
 
-    private static JsonNode awaitCheck(QmpClient qmp, String what, Predicate<JsonNode> wanted)
-            throws Exception {
+    private static JsonNode awaitCheck(QmpClient qmp, String what, Predicate<JsonNode> wanted) throws Exception {
         Await.until(what, DEADLINE, () -> wanted.test(checkOf(qmp)), () -> checkOf(qmp));
         return checkOf(qmp);
     }

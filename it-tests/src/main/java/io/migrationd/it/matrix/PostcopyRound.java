@@ -102,7 +102,17 @@ final class PostcopyRound {
             Await.until("guest " + guest + " attached", ATTACH_DEADLINE, () -> host.hasGuest(guest), host::facts);
             host.guest(guest).enable(capabilities.toArray(String[]::new));
         }
-        lab.source().guest(guest).set(Map.of("postcopy-policy", "after-first-pass", "max-bandwidth", 0, "avail-switchover-bandwidth", 1, "max-postcopy-bandwidth", plan.slow() ? SLOW_BYTES_PER_SECOND : 0));
+        lab.source()
+                .guest(guest)
+                .set(Map.of(
+                        "postcopy-policy",
+                        "after-first-pass",
+                        "max-bandwidth",
+                        0,
+                        "avail-switchover-bandwidth",
+                        1,
+                        "max-postcopy-bandwidth",
+                        plan.slow() ? SLOW_BYTES_PER_SECOND : 0));
     }
 
     private static InetSocketAddress addressOf(String uri) {

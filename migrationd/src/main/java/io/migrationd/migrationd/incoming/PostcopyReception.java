@@ -685,8 +685,8 @@ final class PostcopyReception implements AutoCloseable {
     /** What has not come yet. */
     long missingBytes() {
         return memory.blocks().stream()
-                .mapToLong(block -> (block.received().pageCount() - block.received().cardinality())
-                        * block.targetPageBytes())
+                .mapToLong(block ->
+                        (block.received().pageCount() - block.received().cardinality()) * block.targetPageBytes())
                 .sum();
     }
 

@@ -61,8 +61,7 @@ final class Recovery {
             } catch (IOException e) {
                 failed(e);
             }
-            patienceMillis =
-                    Math.min(2 * patienceMillis, mostPatienceMillis);
+            patienceMillis = Math.min(2 * patienceMillis, mostPatienceMillis);
         }
     }
 

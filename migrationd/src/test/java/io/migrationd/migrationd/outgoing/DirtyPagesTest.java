@@ -35,8 +35,7 @@ class DirtyPagesTest {
     }
 
     private String claimed() {
-        return "%s %d-%d%s"
-                .formatted(run.block().ram.name(), run.from(), run.to(), run.isNear() ? " near" : "");
+        return "%s %d-%d%s".formatted(run.block().ram.name(), run.from(), run.to(), run.isNear() ? " near" : "");
     }
 
     private List<String> claimAll(int most) {

@@ -30,10 +30,7 @@ class PageQueueTest {
         memory.add(FdRamBlock.createMemory("m0", 64 * PAGE));
         memory.add(FdRamBlock.createMemory("big", BIG_PAGES * PAGE));
         queue = new PageQueue(
-                List.of(
-                        new SourceBlock(memory.get(0), 0, PAGE, 0),
-                        new SourceBlock(memory.get(1), 1, PAGE, 64)),
-                PAGE);
+                List.of(new SourceBlock(memory.get(0), 0, PAGE, 0), new SourceBlock(memory.get(1), 1, PAGE, 64)), PAGE);
     }
 
     @AfterEach

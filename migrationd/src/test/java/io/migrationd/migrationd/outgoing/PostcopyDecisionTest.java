@@ -30,7 +30,8 @@ class PostcopyDecisionTest {
         long pass = 1;
         boolean last = false;
         for (String look : looks.split(" ")) {
-            int[] rates = Arrays.stream(look.split("/")).mapToInt(Integer::parseInt).toArray();
+            int[] rates =
+                    Arrays.stream(look.split("/")).mapToInt(Integer::parseInt).toArray();
             pass++;
             last = decision.isDue(parameters(policy), true, pass, rates[0], rates[1], elapsedMillis);
             // Between two looks nothing new is known.

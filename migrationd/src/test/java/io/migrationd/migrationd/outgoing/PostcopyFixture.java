@@ -142,7 +142,9 @@ abstract class PostcopyFixture {
     }
 
     static void awaitTrue(Callable<Boolean> condition) {
-        await().atMost(10, TimeUnit.SECONDS).pollInterval(5, TimeUnit.MILLISECONDS).until(condition);
+        await().atMost(10, TimeUnit.SECONDS)
+                .pollInterval(5, TimeUnit.MILLISECONDS)
+                .until(condition);
     }
 
     void assertCompleted(OutgoingMigration migration, PostcopyPeer peer) throws Exception {

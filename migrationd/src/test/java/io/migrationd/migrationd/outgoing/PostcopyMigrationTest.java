@@ -132,7 +132,8 @@ class PostcopyMigrationTest extends PostcopyFixture {
                             "DISCARD m0 48+1,52+1,56+1,60+1,64+1,68+1,72+1,76+1,80+1,84+1,88+1,92+1",
                             "DISCARD m0 96+1,100+1,104+1,108+1,112+1,116+1");
             assertThat(peer.mainPages())
-                    .isEqualTo(IntStream.range(0, 30).mapToObj(i -> "m0:" + 4 * i).toList());
+                    .isEqualTo(
+                            IntStream.range(0, 30).mapToObj(i -> "m0:" + 4 * i).toList());
         }
     }
 
@@ -224,8 +225,7 @@ class PostcopyMigrationTest extends PostcopyFixture {
         crawl();
         try (PostcopyPeer peer = peer()) {
             peer.at("RUN", p -> p.request("huge", 512 + 17, 1));
-            OutgoingMigration migration =
-                    new OutgoingMigration(request(new HugePageGuest(guest), peer, events));
+            OutgoingMigration migration = new OutgoingMigration(request(new HugePageGuest(guest), peer, events));
             assertThat(migration.startPostcopy()).isEmpty();
             migration.start();
             awaitTrue(() -> peer.mainPages().contains("huge:1023"));
@@ -282,8 +282,7 @@ class PostcopyMigrationTest extends PostcopyFixture {
     // Before the release any failure leaves the guest here.
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {"header test-1.0", "PING 1", "ADVISE 1000 1000", "START ram", "DISCARD m0 0+256", "PING 2"})
+    @ValueSource(strings = {"header test-1.0", "PING 1", "ADVISE 1000 1000", "START ram", "DISCARD m0 0+256", "PING 2"})
     void aCutBeforeTheReleaseLeavesTheGuestHere(String element) throws Exception {
         try (PostcopyPeer peer = peer()) {
             peer.at(element, PostcopyPeer::cut);
@@ -444,8 +443,7 @@ class PostcopyMigrationTest extends PostcopyFixture {
     @Test
     void neverMeansNever() throws Exception {
         guest.startWriting(PAGES);
-        parameters = new MigrationParameters(
-                4 << 20, 0, 0, 64 << 10, 50, 550, 5, 100, 0, PostcopyPolicy.NEVER, 1);
+        parameters = new MigrationParameters(4 << 20, 0, 0, 64 << 10, 50, 550, 5, 100, 0, PostcopyPolicy.NEVER, 1);
         try (PostcopyPeer peer = peer()) {
             OutgoingMigration migration = migration(peer);
             migration.start();

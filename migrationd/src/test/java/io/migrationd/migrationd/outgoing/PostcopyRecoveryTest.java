@@ -119,7 +119,8 @@ class PostcopyRecoveryTest extends PostcopyFixture {
             assertCompleted(migration, peer);
 
             assertThat(had.get().cardinality()).isBetween(1, PAGES - 1);
-            List<String> again = peer.mainPages().subList(sentBefore.get(), peer.mainPages().size());
+            List<String> again =
+                    peer.mainPages().subList(sentBefore.get(), peer.mainPages().size());
             assertThat(again)
                     .containsExactlyInAnyOrderElementsOf(IntStream.range(0, PAGES)
                             .filter(page -> !had.get().get(page))
@@ -201,7 +202,8 @@ class PostcopyRecoveryTest extends PostcopyFixture {
     void badBytesInTheHandshakeAreAnotherPause(String what, String hex) throws Exception {
         try (PostcopyPeer peer = peer()) {
             byte[] bytes = HexFormat.of().parseHex(hex.replace(" ", ""));
-            peer.at("RUN", PostcopyPeer::cut).at("2: RECV_BITMAP m0", p -> p.main().writeSmall(bytes));
+            peer.at("RUN", PostcopyPeer::cut)
+                    .at("2: RECV_BITMAP m0", p -> p.main().writeSmall(bytes));
             OutgoingMigration migration = started(peer);
             assertCompleted(migration, peer);
 
@@ -464,14 +466,18 @@ class PostcopyRecoveryTest extends PostcopyFixture {
                             "status postcopy-recover",
                             "status postcopy-active",
                             "status completed");
-            assertThat(peer.mainPages()).startsWith(sentBefore.toArray(String[]::new)).doesNotHaveDuplicates();
+            assertThat(peer.mainPages())
+                    .startsWith(sentBefore.toArray(String[]::new))
+                    .doesNotHaveDuplicates();
         }
     }
 
     @Test
     void theNextDaemonIsToldThatTheGuestNeverRan() throws Exception {
         try (PostcopyPeer peer = peer()) {
-            peer.at("RUN", PostcopyPeer.NOTHING).at("PING 4", PostcopyPeer.NOTHING).at("1: EOF", PostcopyPeer.NOTHING);
+            peer.at("RUN", PostcopyPeer.NOTHING)
+                    .at("PING 4", PostcopyPeer.NOTHING)
+                    .at("1: EOF", PostcopyPeer.NOTHING);
             OutgoingMigration migration = started(peer);
             awaitTrue(() -> peer.seen().contains("RUN"));
             migration.close();

@@ -43,6 +43,9 @@ class RecoveryLogTest {
             log.paused("cut " + i, 0, 0);
         }
         assertThat(log.count()).isEqualTo(40);
-        assertThat(log.last()).hasSize(RecoveryLog.KEPT).extracting(Recovery::cause).endsWith("cut 39");
+        assertThat(log.last())
+                .hasSize(RecoveryLog.KEPT)
+                .extracting(Recovery::cause)
+                .endsWith("cut 39");
     }
 }

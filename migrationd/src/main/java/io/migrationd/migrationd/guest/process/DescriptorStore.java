@@ -46,8 +46,8 @@ public final class DescriptorStore implements AutoCloseable {
     }
 
     /**
-     * Tells the manager that {@code NOTIFY_SOCKET} names, and takes over what it has passed for guests: {@code
-     * LISTEN_PID}, {@code LISTEN_FDS}, {@code LISTEN_FDNAMES}. Once per process.
+     * Tells the manager that {@code NOTIFY_SOCKET} names, and takes over what it has passed for guests:
+     * {@code LISTEN_PID}, {@code LISTEN_FDS}, {@code LISTEN_FDNAMES}. Once per process.
      */
     public static DescriptorStore of(Map<String, String> environment) throws IOException {
         return of(environment, FIRST_PASSED);
@@ -141,8 +141,7 @@ public final class DescriptorStore implements AutoCloseable {
         // Connected for each message: a manager that was restarted has another socket of that name.
         try (AFUNIXDatagramChannel channel = AFUNIXDatagramChannel.open()) {
             for (int i = 0; i < outbound.length; i++) {
-                outbound[i] =
-                        FileDescriptorCast.unsafeUsing(descriptors.get(i)).getFileDescriptor();
+                outbound[i] = FileDescriptorCast.unsafeUsing(descriptors.get(i)).getFileDescriptor();
             }
             channel.configureBlocking(false);
             channel.connect(manager);

@@ -99,10 +99,14 @@ class DescriptorStoreTest {
         int second = Libc.dup(vmm.tracking.fd());
         assertThat(second).as("numbers follow each other").isEqualTo(first + 1);
         Map<String, String> environment = Map.of(
-                "NOTIFY_SOCKET", directory.resolve("notify").toString(),
-                "LISTEN_PID", Long.toString(ProcessHandle.current().pid()),
-                "LISTEN_FDS", "2",
-                "LISTEN_FDNAMES", "guest-web01:guest-web02");
+                "NOTIFY_SOCKET",
+                directory.resolve("notify").toString(),
+                "LISTEN_PID",
+                Long.toString(ProcessHandle.current().pid()),
+                "LISTEN_FDS",
+                "2",
+                "LISTEN_FDNAMES",
+                "guest-web01:guest-web02");
         try (DescriptorStore store = DescriptorStore.of(environment, first)) {
             assertThat(store.guestsNotBack()).containsExactlyInAnyOrder("web01", "web02");
 
