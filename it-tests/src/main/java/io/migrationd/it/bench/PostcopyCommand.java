@@ -108,7 +108,9 @@ final class PostcopyCommand implements Callable<Integer> {
         if (!wanted(FaultLoop.IDLE) && !wanted(FaultLoop.LOADED)) {
             return;
         }
-        Path source = program.toAbsolutePath().getParent().resolveSibling("it-tests/src/main/c/fault-loop.c");
+        Path source = program.toAbsolutePath()
+                .resolve("../../it-tests/src/main/c/fault-loop.c")
+                .normalize();
         try {
             Path compiled = FaultLoop.compile(source, folder);
             add(FaultLoop.idle(compiled, folder, ramBytes, faults));

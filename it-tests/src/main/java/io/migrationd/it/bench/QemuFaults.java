@@ -87,7 +87,8 @@ final class QemuFaults implements FaultContender {
         for (JsonNode bucket : buckets) {
             all += bucket.asLong();
         }
-        return new FaultTimes(all, upperEnd(buckets, all * 0.5), upperEnd(buckets, all * 0.99), upperEnd(buckets, all));
+        return new FaultTimes(
+                all, upperEnd(buckets, all * 0.5), upperEnd(buckets, all * 0.99), upperEnd(buckets, (double) all));
     }
 
     private static double upperEnd(JsonNode buckets, double rank) {

@@ -29,9 +29,10 @@ class PostcopyDecisionTest {
         PostcopyDecision decision = new PostcopyDecision();
         long pass = 1;
         boolean last = false;
-        for (String look : looks.split(" ")) {
-            int[] rates =
-                    Arrays.stream(look.split("/")).mapToInt(Integer::parseInt).toArray();
+        for (String look : looks.split(" ", -1)) {
+            int[] rates = Arrays.stream(look.split("/", -1))
+                    .mapToInt(Integer::parseInt)
+                    .toArray();
             pass++;
             last = decision.isDue(parameters(policy), true, pass, rates[0], rates[1], elapsedMillis);
             // Between two looks nothing new is known.
