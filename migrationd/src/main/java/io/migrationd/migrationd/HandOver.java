@@ -28,20 +28,37 @@ final class HandOver implements OutgoingRequest.Release {
     }
 
     @Override
+    public void stopping() throws IOException {
+        put(MigrationRecord.STOPPING);
+    }
+
+    @Override
+    public void goesOnHere() {
+        postcopyEnded();
+    }
+
+    @Override
     public void write() throws IOException {
         services.ownership().release(guest, destination);
+        postcopyEnded();
     }
 
     /** A record of a migration whose guest was not released yet would be gone on with: released first. */
     @Override
     public void writeForPostcopy() throws IOException {
-        write();
+        services.ownership().release(guest, destination);
         moved();
     }
 
     /** Postcopy goes on with the destination at another address. */
     void moved() throws IOException {
-        services.migrations().put(record(guest, MigrationRecord.SOURCE, destination, capabilities));
+        put(MigrationRecord.UNDER_WAY);
+    }
+
+    private void put(String phase) throws IOException {
+        services.migrations()
+                .put(record(guest, MigrationRecord.SOURCE, destination, capabilities)
+                        .with(phase));
     }
 
     @Override

@@ -189,13 +189,24 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
         }
     }
 
+    /** A daemon was killed between the stop of its guest and the release: the guest goes on here. */
+    private void startAgain() throws IOException {
+        if (!services.ownership().isReleased(guest) && guest instanceof ProcessGuest process) {
+            process.stoppedByMigration();
+            process.resumeAfterFailure();
+        }
+        services.migrations().remove(guest.name());
+    }
+
     private void goOn(MigrationRecord left) throws IOException {
         Set<Capability> with = EnumSet.noneOf(Capability.class);
         left.capabilities().forEach(name -> Capability.named(name).ifPresent(with::add));
         capabilities.addAll(with);
         MigrationUri uri = MigrationUri.parse(left.uri());
         boolean waits = guest.runState() == RunState.INMIGRATE;
-        if (left.role().equals(MigrationRecord.SOURCE)) {
+        if (left.phase().equals(MigrationRecord.STOPPING)) {
+            startAgain();
+        } else if (left.role().equals(MigrationRecord.SOURCE)) {
             if (guest instanceof ProcessGuest process) {
                 process.stoppedByMigration();
             }

@@ -14,7 +14,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -27,6 +29,8 @@ final class Host implements AutoCloseable {
             max-interval-millis = 200
             """;
 
+    private static final long DEATH_NANOS = TimeUnit.SECONDS.toNanos(2);
+    private static final long DEATH_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
     private static final Pattern SESSION = Pattern.compile(" session=\"[0-9]+\"");
 
     private final Path folder;
@@ -85,6 +89,11 @@ final class Host implements AutoCloseable {
         try {
             return Optional.of(question.ask());
         } catch (IOException e) {
+            // SIGKILL takes a moment.
+            long deadline = System.nanoTime() + DEATH_NANOS;
+            while (isAlive() && System.nanoTime() < deadline) {
+                LockSupport.parkNanos(DEATH_LOOK_NANOS);
+            }
             if (isAlive()) {
                 throw e;
             }

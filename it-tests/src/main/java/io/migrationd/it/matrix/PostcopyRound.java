@@ -310,22 +310,28 @@ final class PostcopyRound {
                     for (RoundPlan.Order order : orders) {
                         obey(order);
                     }
-                } catch (IOException | TimeoutException e) {
-                    problems.add(e.getMessage());
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
+                } catch (Exception e) {
+                    problems.add(String.valueOf(e.getMessage()));
                 }
             });
         }
 
-        private void obey(RoundPlan.Order order) throws IOException, TimeoutException, InterruptedException {
+        private void obey(RoundPlan.Order order) throws Exception {
             MigrationControl source = lab.source().guest(guest);
             MigrationControl destination = lab.destination().guest(guest);
             switch (order) {
                 case PAUSE_SOURCE -> source.execute("migrate-pause", Map.of());
                 case PAUSE_DESTINATION -> destination.execute("migrate-pause", Map.of());
-                case RECOVER -> destination.execute("migrate-recover", Map.of("uri", uri(target)));
-                case RESUME -> source.execute("migrate", Map.of("uri", linkUri.join(), "resume", true));
+                case RECOVER -> {
+                    destination.awaitStatus("postcopy-paused", END_DEADLINE);
+                    destination.execute("migrate-recover", Map.of("uri", uri(target)));
+                }
+                case RESUME -> {
+                    source.awaitStatus("postcopy-paused", END_DEADLINE);
+                    source.execute("migrate", Map.of("uri", linkUri.join(), "resume", true));
+                }
             }
         }
     }

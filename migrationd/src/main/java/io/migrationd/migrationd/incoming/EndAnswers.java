@@ -1,6 +1,10 @@
 package io.migrationd.migrationd.incoming;
 
 import io.migrationd.migrationd.link.MigrationChannel;
+import io.migrationd.migrationd.session.StreamPings;
+import io.migrationd.protocol.stream.Command;
+import io.migrationd.protocol.stream.StreamElement;
+import io.migrationd.protocol.stream.StreamElementCodec;
 import io.migrationd.returnpath.ReturnPathSender;
 import java.io.IOException;
 import java.util.HashSet;
@@ -57,7 +61,7 @@ final class EndAnswers implements AutoCloseable {
                 sender.attach(caller::reply);
                 sender.sendShut(shutStatus);
                 caller.channel().shutdownOutput();
-                told = hangsUp(caller);
+                told = isHeard(caller, true);
             }
         } catch (IOException e) {
             log.atDebug().addKeyValue("session", session).setCause(e).log("caller went away");
@@ -76,16 +80,23 @@ final class EndAnswers implements AutoCloseable {
         }
     }
 
-    /** Whether the peer closes its side in order within {@link #CALL_MILLIS}: then it has read what we sent. */
-    static boolean hangsUp(Connection peer) {
-        peer.channel().failIfNotEnded(CALL_MILLIS);
+    /**
+     * Whether the source has heard our SHUT: a daemon says so. Of a QEMU an end in order, within {@link #CALL_MILLIS},
+     * is all that there is; it may as well come from whoever stands between us.
+     */
+    static boolean isHeard(Connection source, boolean isDaemon) {
+        source.channel().failIfNotEnded(CALL_MILLIS);
         try {
-            while (!peer.in().atEnd()) {
-                peer.in().skipBuffered(peer.in().buffered());
+            while (!source.in().atEnd()) {
+                if (StreamElementCodec.read(source.in())
+                                instanceof StreamElement.CommandElement(long at, Command.Ping(int value))
+                        && value == StreamPings.SHUT_HEARD) {
+                    return true;
+                }
             }
-            return true;
+            return !isDaemon;
         } catch (IOException e) {
-            log.atDebug().setCause(e).log("the peer did not hang up in order");
+            log.atDebug().setCause(e).log("the source did not say that it has heard the end");
             return false;
         }
     }

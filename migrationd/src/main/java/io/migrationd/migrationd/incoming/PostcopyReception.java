@@ -319,11 +319,11 @@ final class PostcopyReception implements AutoCloseable {
             log.atError().addKeyValue("session", request.id()).setCause(e).log("reading the stream failed");
             return new IOException("reading the stream failed", e);
         }
-        lastWord(connection);
+        lastWord(connection, heard.heartbeats);
         return null;
     }
 
-    private void lastWord(Connection connection) {
+    private void lastWord(Connection connection, boolean isDaemon) {
         lock.lock();
         try {
             ended = true;
@@ -335,7 +335,7 @@ final class PostcopyReception implements AutoCloseable {
         }
         try {
             returnPath.sendShut(ShutStatus.COMPLETE);
-            if (EndAnswers.hangsUp(connection)) {
+            if (EndAnswers.isHeard(connection, isDaemon)) {
                 owner.sourceKnows();
             }
         } catch (IOException e) {

@@ -12,13 +12,16 @@ import org.jspecify.annotations.Nullable;
  * @param uuid its identity, {@code null} without
  * @param uri where the source dials, or where the destination listens (with the real port)
  * @param capabilities QEMU's names
- * @param phase {@code under-way}, {@code never-ran}, {@code complete}
+ * @param phase {@code stopping}, {@code under-way}, {@code never-ran}, {@code complete}
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record MigrationRecord(
         String role, String guest, @Nullable String uuid, String uri, List<String> capabilities, String phase) {
     public static final String SOURCE = "source";
     public static final String DESTINATION = "destination";
+    /** The source has stopped its guest for the switchover and has not given it away. */
+    public static final String STOPPING = "stopping";
+
     public static final String UNDER_WAY = "under-way";
     public static final String NEVER_RAN = "never-ran";
     public static final String COMPLETE = "complete";

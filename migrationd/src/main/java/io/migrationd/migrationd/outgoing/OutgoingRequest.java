@@ -41,6 +41,12 @@ public record OutgoingRequest(
         /** Returns when the record is on stable storage. */
         void write() throws java.io.IOException;
 
+        /** The migration is about to stop the guest: a daemon that is killed meanwhile owes it a start. */
+        default void stopping() throws java.io.IOException {}
+
+        /** Nothing was given away, and the guest does here what it did before. */
+        default void goesOnHere() {}
+
         /** As {@link #write}, with what a restarted daemon needs to go on with postcopy. */
         default void writeForPostcopy() throws java.io.IOException {
             write();

@@ -220,5 +220,6 @@ final class PostcopySender {
         }
         // Any other status has failed the connection.
         connection.throwIfFailed();
+        stream.shutHeard();
     }
 }

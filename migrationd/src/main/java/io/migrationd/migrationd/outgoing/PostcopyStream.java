@@ -14,12 +14,16 @@ import io.migrationd.protocol.wire.WireWriter;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Writes what the main channel carries from the switch to postcopy on: discards, the package, PARTs, the end, and the
  * commands of a recovery. One thread. Wire source: QEMU 10.0 migration/savevm.c, qemu_savevm_send_postcopy_*.
  */
 final class PostcopyStream {
+    private static final Logger log = LoggerFactory.getLogger(PostcopyStream.class);
+
     /** Ranges of one command, as many as QEMU sends. Wire source: migration/ram.c, MAX_DISCARDS_PER_COMMAND. */
     static final int RANGES_PER_DISCARD = 12;
 
@@ -92,6 +96,16 @@ final class PostcopyStream {
     void ping(int value) throws IOException {
         command(new Command.Ping(value));
         out.flush();
+    }
+
+    /** SHUT has come. Who does not hear of this goes on answering; it is no failure of ours. */
+    void shutHeard() {
+        try {
+            command(new Command.Ping(StreamPings.SHUT_HEARD));
+            out.drain();
+        } catch (IOException e) {
+            log.atDebug().setCause(e).log("the destination does not know that we have heard its end");
+        }
     }
 
     /** Asks which pages of the block have arrived. */

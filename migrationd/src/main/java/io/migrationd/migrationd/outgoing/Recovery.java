@@ -147,7 +147,11 @@ final class Recovery {
     /** What the failed attempt means: a destination that has ended says how, in place of its first answer. */
     private Result ended(SourceConnection connection, PostcopyReturnPath returnPath, IOException seen)
             throws IOException {
-        connection.abort(seen);
+        if (returnPath.shutStatus().orElse(ShutStatus.FAILED) == ShutStatus.COMPLETE) {
+            new PostcopyStream(connection.out()).shutHeard();
+        } else {
+            connection.abort(seen);
+        }
         IOException cause = connection.failure().orElse(seen);
         connection.close();
         state.disconnected();

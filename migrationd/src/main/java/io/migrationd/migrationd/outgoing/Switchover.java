@@ -24,9 +24,12 @@ final class Switchover {
 
     /** On return the guest writes no RAM any more, and an operator who wanted to be asked has agreed. */
     void stopGuest() throws IOException, InterruptedException {
+        boolean wasRunning = guest.runState() == RunState.RUNNING;
+        if (wasRunning) {
+            request.release().stopping();
+        }
         timeline.stopping();
         guestStopped = true;
-        boolean wasRunning = guest.runState() == RunState.RUNNING;
         guest.stopForSwitchover();
         timeline.stopped();
         if (wasRunning) {
@@ -44,6 +47,7 @@ final class Switchover {
     void goOnHere() throws IOException {
         if (guestStopped) {
             startAgain();
+            request.release().goesOnHere();
         }
     }
 

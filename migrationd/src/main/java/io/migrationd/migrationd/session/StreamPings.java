@@ -20,6 +20,9 @@ public final class StreamPings {
     /** Ours in postcopy, every second: the answer says that both directions live. */
     public static final int HEARTBEAT = 0x45;
 
+    /** Ours behind SHUT: the source has heard how it ended, and will not ask again. */
+    public static final int SHUT_HEARD = 0x46;
+
     /** Ours behind the last device section: the answer says that all before is loaded and can be started. */
     public static final int LOADED = 0x44;
 
