@@ -180,13 +180,17 @@ public final class MatrixRows {
                                     new Break(Cut.RESET, Scope.ALL, LONGER, Newcomers.REFUSED)),
                             new Step(new After(BRIEF), new Run("stray caller", () -> hands.strayConnection(start)))));
         }
-        operator("migrate-pause at the source", Order.PAUSE_SOURCE, Order.RECOVER, Order.RESUME);
-        operator("migrate-pause at the destination", Order.PAUSE_DESTINATION, Order.RECOVER, Order.RESUME);
+        operator(
+                "migrate-pause at the source, then migrate-recover and resume",
+                Order.PAUSE_SOURCE,
+                Order.RECOVER,
+                Order.RESUME);
+        operator("migrate-pause at the destination, then migrate-recover", Order.PAUSE_DESTINATION, Order.RECOVER);
     }
 
     private void operator(String what, Order... orders) {
         add(
-                what + ", then migrate-recover and resume",
+                what,
                 "14",
                 false,
                 Ending.DESTINATION,

@@ -71,7 +71,7 @@ final class PostcopyRound {
             lab.source().guest(guest).migrate(uri(link.address()));
             Optional<Ending> ending = awaitEnd();
             if (plan.allHappens() && !link.played().isDone()) {
-                problems.add("not all steps happened");
+                problems.add(RoundResult.NOT_ALL_HAPPENED);
             }
             link.heal();
             long millis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start);
@@ -154,7 +154,9 @@ final class PostcopyRound {
         if (sourceStatus.equals("completed") && destinationStatus.equals("completed") && there.equals(RUNNING)) {
             return Optional.of(Ending.DESTINATION);
         }
-        boolean stays = sourceStatus.equals("failed") && before.equals(RUNNING);
+        // A daemon that was killed before it gave the guest away knows nothing of the migration any more.
+        boolean given = sourceStatus.equals("failed") || (plan.kills() && sourceStatus.equals("none"));
+        boolean stays = given && before.equals(RUNNING) && !destinationStatus.equals("setup");
         return stays && !destinationStatus.equals("active") ? Optional.of(Ending.SOURCE) : Optional.empty();
     }
 

@@ -23,6 +23,11 @@ public record RoundPlan(
         Ending expected,
         boolean allHappens,
         boolean kills) {
+    /** The same once more. */
+    public RoundPlan again(int attempt) {
+        return new RoundPlan(name + "-" + attempt, preempt, slow, script, expected, allHappens, kills);
+    }
+
     /** What a script can do besides breaking the link. All of it is quick, and may be done by the link's thread. */
     public interface Hands {
         /** SIGKILL for the daemon of the source. It is started again. */

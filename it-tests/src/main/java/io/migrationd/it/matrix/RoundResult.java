@@ -23,7 +23,15 @@ public record RoundResult(
         long millis,
         List<String> steps,
         List<String> history) {
-    /** Whether nothing is wrong. */
+    /** The migration was over before the place of a fault was reached: the round proves nothing. */
+    static final String NOT_ALL_HAPPENED = "not all steps happened";
+
+    /** Whether it proves nothing, because a fault found no place. */
+    public boolean isVoid() {
+        return problems.contains(NOT_ALL_HAPPENED);
+    }
+
+    /** Whether everything was as it has to be. */
     public boolean isGood() {
         return problems.isEmpty();
     }

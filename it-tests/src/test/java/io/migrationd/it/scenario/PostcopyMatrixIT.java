@@ -34,6 +34,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @Timeout(value = 15, unit = TimeUnit.MINUTES)
 class PostcopyMatrixIT {
     private static final int LANES = 2;
+    private static final int ATTEMPTS = 3;
 
     private static final List<MatrixRow> ROWS = Stream.concat(
                     MatrixRows.ofLink().stream(), MatrixRows.ofKills().stream())
@@ -59,6 +60,12 @@ class PostcopyMatrixIT {
     @MethodSource("rows")
     void guestRunsOnceAndLosesNothing(MatrixRow row) {
         RoundResult result = Objects.requireNonNull(RESULTS.get(row)).join();
+        for (int attempt = 2; result.isVoid() && attempt <= ATTEMPTS; attempt++) {
+            // A guest that asked for no page in time is no proof: once more.
+            result = Objects.requireNonNull(runner)
+                    .submit(row.plan().again(attempt))
+                    .join();
+        }
         TABLE.add(row.table(result));
         say("postcopy matrix: %s: %s".formatted(row.what(), result.line()));
         assertThat(result.problems()).as(result.details()).isEmpty();
