@@ -51,8 +51,18 @@ public final class MigrationControl {
 
     /** migrate-set-capabilities: switches them on. */
     public void enable(String... capabilities) throws IOException, TimeoutException, InterruptedException {
+        switchAll(true, capabilities);
+    }
+
+    /** migrate-set-capabilities: switches them off. */
+    public void disable(String... capabilities) throws IOException, TimeoutException, InterruptedException {
+        switchAll(false, capabilities);
+    }
+
+    private void switchAll(boolean on, String... capabilities)
+            throws IOException, TimeoutException, InterruptedException {
         List<Map<String, Object>> changes = Stream.of(capabilities)
-                .map(capability -> Map.<String, Object>of("capability", capability, "state", true))
+                .map(capability -> Map.<String, Object>of("capability", capability, "state", on))
                 .toList();
         execute("migrate-set-capabilities", Map.of("capabilities", changes));
     }

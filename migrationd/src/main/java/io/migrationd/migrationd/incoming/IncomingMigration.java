@@ -16,14 +16,18 @@ import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.ShutStatus;
 import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
+import io.migrationd.protocol.stream.StreamHeader;
 import io.migrationd.protocol.vmstate.OpaqueSectionReader;
 import io.migrationd.protocol.wire.StreamReader;
 import io.migrationd.returnpath.ReturnPathSender;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -35,6 +39,10 @@ import org.slf4j.LoggerFactory;
  */
 public final class IncomingMigration implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IncomingMigration.class);
+    /** The main connection and the preempt channel. */
+    private static final int CALLERS = 2;
+
+    private static final byte FIRST_OF_MAGIC = (byte) (StreamHeader.MAGIC >>> 24);
     private static final long JOIN_MILLIS = 10_000;
     private static final long NANOS_PER_MILLI = 1_000_000;
 
@@ -53,8 +61,8 @@ public final class IncomingMigration implements AutoCloseable {
     private long connectedNanos;
     private long endedNanos;
     private boolean committing;
-    /** A preempt channel that came before LISTEN. */
-    private @Nullable MigrationChannel earlyUrgent;
+    /** With preempt, before LISTEN: the main connection and its second one, in any order. */
+    private final Set<MigrationChannel> callers = new HashSet<>();
 
     private @Nullable EndAnswers answers;
     private volatile @Nullable PostcopyReception reception;
@@ -168,6 +176,7 @@ public final class IncomingMigration implements AutoCloseable {
             if (channel != null) {
                 channel.abort(new IOException("the incoming migration was cancelled"));
             }
+            hangUpOnCallers();
             if (reading != null && reading.isPostcopyRecorded()) {
                 // The source may have given the guest away already, and will ask.
                 return true;
@@ -320,10 +329,16 @@ public final class IncomingMigration implements AutoCloseable {
                 answers.answer(opened);
             } else if (receiving != null) {
                 receiving.accepted(opened);
+            } else if (has(Capability.POSTCOPY_PREEMPT)
+                    && !status.isTerminal()
+                    && callers.size() < CALLERS) {
+                hearOut(opened);
             } else if (status == IncomingStatus.SETUP && channel == null) {
-                begin(opened);
-            } else if (status == IncomingStatus.ACTIVE && has(Capability.POSTCOPY_PREEMPT) && earlyUrgent == null) {
-                earlyUrgent = opened;
+                Connection connection = Connection.of(opened);
+                Thread reader = Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(connection));
+                opened.failIfSilent(request.peerSilenceMillis());
+                begin(opened, reader);
+                reader.start();
             } else {
                 log.atWarn()
                         .addKeyValue("session", request.id())
@@ -336,23 +351,75 @@ public final class IncomingMigration implements AutoCloseable {
         }
     }
 
-    private void begin(MigrationChannel opened) {
+    /** Which of two connections is the main one shows when it speaks; the preempt channel may be silent for long. */
+    private void hearOut(MigrationChannel opened) {
+        callers.add(opened);
+        request.links().later(request.peerSilenceMillis(), () -> {
+            if (status() == IncomingStatus.SETUP) {
+                opened.abort(new IOException("the source has sent nothing for %d ms"
+                        .formatted(request.peerSilenceMillis())));
+            }
+        });
+        Thread.ofPlatform().name("mig-hello-" + request.id()).start(() -> hear(Connection.of(opened)));
+    }
+
+    private void hear(Connection caller) {
+        ByteBuffer first = null;
+        IOException broken = null;
+        try {
+            first = caller.in().peek(1);
+        } catch (IOException e) {
+            broken = e;
+        }
+        if (first != null && first.get(0) == FIRST_OF_MAGIC && becomesMain(caller.channel())) {
+            Thread.currentThread().setName("mig-load-" + request.id());
+            run(caller);
+            return;
+        }
+        PostcopyReception receiving = reception;
+        if (receiving != null) {
+            Thread.currentThread().setName("mig-urgent-" + request.id());
+            receiving.readUrgent(caller);
+            return;
+        }
+        log.atDebug().addKeyValue("session", request.id()).setCause(broken).log("a second connection has ended");
+        lock.lock();
+        try {
+            callers.remove(caller.channel());
+        } finally {
+            lock.unlock();
+        }
+        caller.channel().abort(new IOException("not a migration stream"));
+        caller.close();
+    }
+
+    private boolean becomesMain(MigrationChannel spoke) {
+        lock.lock();
+        try {
+            if (channel != null || status != IncomingStatus.SETUP) {
+                return false;
+            }
+            callers.remove(spoke);
+            begin(spoke, Thread.currentThread());
+            return true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void begin(MigrationChannel opened, Thread reader) {
         channel = opened;
         connectedNanos = System.nanoTime();
-        Thread reader = Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(opened));
         thread = reader;
         transition(Event.CONNECT);
-        opened.failIfSilent(request.peerSilenceMillis());
-        reader.start();
     }
 
     private boolean has(Capability capability) {
         return request.capabilities().contains(capability);
     }
 
-    private void run(MigrationChannel link) {
+    private void run(Connection connection) {
         ReturnPathSender returnPath = new ReturnPathSender();
-        Connection connection = Connection.of(link);
         IncomingGuest incoming = null;
         StreamLoader reading = null;
         try {
@@ -384,20 +451,16 @@ public final class IncomingMigration implements AutoCloseable {
                 reading.close();
             }
             if (reception == null) {
-                closeEarlyUrgent();
+                hangUpOnCallers();
                 connection.close();
             }
         }
     }
 
-    private void closeEarlyUrgent() {
+    private void hangUpOnCallers() {
         lock.lock();
         try {
-            if (earlyUrgent != null) {
-                earlyUrgent.abort(new IOException("the migration has ended without postcopy"));
-                Links.releaseInput(earlyUrgent);
-                earlyUrgent = null;
-            }
+            callers.forEach(caller -> caller.abort(new IOException("the migration has ended without postcopy")));
         } finally {
             lock.unlock();
         }
@@ -436,10 +499,8 @@ public final class IncomingMigration implements AutoCloseable {
             lock.lock();
             try {
                 reception = receiving;
-                if (earlyUrgent != null) {
-                    receiving.accepted(earlyUrgent);
-                    earlyUrgent = null;
-                }
+                callers.forEach(receiving::adoptUrgent);
+                callers.clear();
             } finally {
                 lock.unlock();
             }

@@ -192,6 +192,16 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
+    /** A preempt channel that came before LISTEN; whoever heard it out calls {@link #readUrgent}. */
+    void adoptUrgent(MigrationChannel opened) {
+        lock.lock();
+        try {
+            urgent = opened;
+        } finally {
+            lock.unlock();
+        }
+    }
+
     private boolean wantsUrgent() {
         return request.capabilities().contains(Capability.POSTCOPY_PREEMPT)
                 && urgent == null
@@ -587,7 +597,8 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
-    private void readUrgent(Connection connection) {
+    /** Reads a preempt channel to its end. Blocks. */
+    void readUrgent(Connection connection) {
         IOException cause;
         try {
             var first = connection.in().peek(1);

@@ -209,6 +209,9 @@ public final class OutgoingMigration implements AutoCloseable {
         SourceConnection connection = dialer.connect();
         PostcopyReturnPath returnPath = new PostcopyReturnPath(connection, postcopy);
         returnPath.start();
+        if (postcopy.isPreempting() && postcopy.preemptStyle() == PreemptStyle.FROM_THE_START) {
+            dialer.connectUrgent(connection);
+        }
         if (precopy(connection) == PrecopyPhase.Next.LAST_PASS) {
             return PostcopyOutcome.COMPLETE;
         }

@@ -67,6 +67,10 @@ final class Postcopy {
         return request.has(Capability.POSTCOPY_PREEMPT);
     }
 
+    PreemptStyle preemptStyle() {
+        return PreemptStyle.of(request.guest().machineType().orElse(""));
+    }
+
     /** From now on {@code next} is woken by requests. */
     void servedBy(Wakeup next) {
         server = next;

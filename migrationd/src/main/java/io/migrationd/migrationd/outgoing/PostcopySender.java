@@ -184,6 +184,9 @@ final class PostcopySender {
     private void end() throws IOException, InterruptedException {
         if (urgent != null) {
             urgent.awaitAllSent();
+            if (postcopy.preemptStyle() == PreemptStyle.FROM_THE_START) {
+                urgent.endMark();
+            }
         }
         stream.ramEnd(parts.ram());
         awaitAnswer();

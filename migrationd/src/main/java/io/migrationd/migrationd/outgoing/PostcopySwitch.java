@@ -32,7 +32,7 @@ final class PostcopySwitch {
      * @return the package, whose last byte has not been sent
      */
     byte[] prepare() throws IOException, InterruptedException {
-        if (postcopy.isPreempting()) {
+        if (postcopy.isPreempting() && connection.urgent().isEmpty()) {
             // A destination takes its first connection for the main one: the answer says that it has that.
             awaitPong(StreamPings.START);
             dialer.connectUrgent(connection);

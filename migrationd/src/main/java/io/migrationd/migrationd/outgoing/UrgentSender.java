@@ -2,6 +2,8 @@ package io.migrationd.migrationd.outgoing;
 
 import io.migrationd.migrationd.link.MigrationChannel;
 import io.migrationd.migrationd.link.StreamOutput;
+import io.migrationd.protocol.ram.RamFlags;
+import io.migrationd.protocol.wire.WireWriter;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
@@ -97,6 +99,11 @@ final class UrgentSender implements AutoCloseable {
         }
         connection.throwIfFailed();
         channel.drain();
+    }
+
+    /** After {@link #awaitAllSent}: destinations of old machine types read until this. */
+    void endMark() throws IOException {
+        channel.writeSmall(new WireWriter().writeLong(RamFlags.EOS).toByteArray());
     }
 
     /**
