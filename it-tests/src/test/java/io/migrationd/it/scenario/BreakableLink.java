@@ -46,8 +46,17 @@ final class BreakableLink implements AutoCloseable {
         proxy.unlimitRate(Direction.FORWARD);
     }
 
-    /** Resets all connections when so many more bytes have gone to the destination; returns when that is done. */
+    /** Takes connections again. */
+    void heal() {
+        proxy.heal();
+    }
+
+    /**
+     * Resets all connections when so many more bytes have gone to the destination; returns when that is done. New ones
+     * are refused until {@link #heal}.
+     */
     void cutAfter(long moreBytes) throws Exception {
+        proxy.refuse();
         proxy.cutAfter(Direction.FORWARD, proxy.bytes(Direction.FORWARD) + moreBytes, Cut.RESET)
                 .get(Scenario.DEADLINE.toMillis(), TimeUnit.MILLISECONDS);
     }

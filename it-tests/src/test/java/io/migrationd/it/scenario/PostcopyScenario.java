@@ -115,7 +115,8 @@ record PostcopyScenario(
         assertThat(serial.damage()).isEmpty();
         RamReport after = guest().verify(destination.saveMemory("after", 0, guest().memoryBytes()));
         assertThat(after.damage()).isEmpty();
-        assertThat(after.rounds()).allSatisfy(round -> assertThat(round).isGreaterThan(rounds));
+        // Under TCG one virtual CPU may be far behind another.
+        assertThat(after.rounds().getFirst()).isGreaterThan(rounds);
     }
 
     @Override

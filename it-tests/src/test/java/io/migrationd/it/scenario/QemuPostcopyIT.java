@@ -317,6 +317,7 @@ class QemuPostcopyIT {
                 source.resume(link.uri());
             } else {
                 link.retarget(next);
+                link.heal();
             }
         }
         awaitActive(source, destination);
@@ -328,6 +329,7 @@ class QemuPostcopyIT {
             throws Exception {
         for (int cut = 1; cut <= scenario.cuts(); cut++) {
             breakInTheMiddle(source, destination, link);
+            link.heal();
             source.resume(link.uri());
         }
         awaitActive(source, destination);

@@ -184,7 +184,7 @@ final class PostcopyReception implements AutoCloseable {
                 opened.abort(new IOException("too many connections"));
             } else {
                 candidates.add(opened);
-                opened.failIfSilent(request.peerSilenceMillis());
+                request.links().later(request.peerSilenceMillis(), () -> dropSilent(opened));
                 startThread("mig-hello-", () -> hear(Connection.of(opened)));
             }
         } finally {
@@ -226,30 +226,72 @@ final class PostcopyReception implements AutoCloseable {
         });
     }
 
-    /** A caller is the source come back if its first byte is that of a command. */
+    private void dropSilent(MigrationChannel caller) {
+        lock.lock();
+        try {
+            if (candidates.contains(caller)) {
+                caller.abort(new IOException("a caller has sent nothing for %d ms".formatted(request.peerSilenceMillis())));
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * A caller is the source come back if its first byte is that of a command. A preempt channel may come right behind
+     * it, before the source has said a word, and be silent for long.
+     */
     private void hear(Connection caller) {
-        boolean taken = false;
+        boolean command = false;
         try {
             var first = caller.in().peek(1);
-            taken = first != null && first.get(0) == COMMAND && takeOver(caller);
-            if (!taken) {
-                log.atInfo()
-                        .addKeyValue("session", request.id())
-                        .addKeyValue("peer", caller.channel().peer())
-                        .log("caller is not the source; ignored");
-            }
+            command = first != null && first.get(0) == COMMAND;
         } catch (IOException e) {
             log.atDebug().addKeyValue("session", request.id()).setCause(e).log("caller went away");
+        }
+        if (command && takeOver(caller)) {
+            noCandidate(caller);
+        } else if (!command && isUrgent(caller)) {
+            noCandidate(caller);
+            Thread.currentThread().setName("mig-urgent-" + request.id());
+            readUrgent(caller);
+        } else {
+            noCandidate(caller);
+            log.atInfo()
+                    .addKeyValue("session", request.id())
+                    .addKeyValue("peer", caller.channel().peer())
+                    .log("caller is not the source; ignored");
+            caller.close();
+        }
+    }
+
+    private void noCandidate(Connection caller) {
+        lock.lock();
+        try {
+            candidates.remove(caller.channel());
         } finally {
-            lock.lock();
-            try {
-                candidates.remove(caller.channel());
-            } finally {
-                lock.unlock();
-            }
-            if (!taken) {
-                caller.close();
-            }
+            lock.unlock();
+        }
+    }
+
+    /** Whether a caller that does not speak as a source was taken for our preempt channel. */
+    private boolean isUrgent(Connection caller) {
+        lock.lock();
+        try {
+            return caller.channel().equals(urgent);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The source has spoken on its main connection: a caller that came with it and is silent is its second one. */
+    private void adoptSilentCaller() {
+        if (wantsUrgent() && main != null) {
+            MigrationChannel spoke = main.channel();
+            candidates.stream().filter(caller -> !caller.equals(spoke)).findFirst().ifPresent(caller -> {
+                urgent = caller;
+                candidates.remove(caller);
+            });
         }
     }
 
@@ -549,6 +591,7 @@ final class PostcopyReception implements AutoCloseable {
             first = !mainSpoke;
             mainSpoke = true;
             recovering |= first;
+            adoptSilentCaller();
         } finally {
             lock.unlock();
         }

@@ -146,7 +146,11 @@ final class OutgoingState {
 
     /** Empty if accepted, else why not. */
     synchronized Optional<String> resume(MigrationUri newUri) {
-        if (status != OutgoingStatus.POSTCOPY_PAUSED) {
+        // Attempts of our own come and go: an operator must not have to hit the moment between two of them.
+        boolean comingBack = status == OutgoingStatus.POSTCOPY_PAUSED
+                || status == OutgoingStatus.POSTCOPY_RECOVER_SETUP
+                || status == OutgoingStatus.POSTCOPY_RECOVER;
+        if (!comingBack) {
             return Optional.of("only paused postcopy can be resumed, this migration is " + status.qmpName());
         }
         uri = newUri;

@@ -105,6 +105,10 @@ final class Recovery {
         PeerWatch watch = new PeerWatch(connection.main(), patienceMillis, System::nanoTime);
         connection.watch(watch, patienceMillis);
         returnPath.start();
+        boolean fromTheStart = postcopy.preemptStyle() == PreemptStyle.FROM_THE_START;
+        if (postcopy.isPreempting() && fromTheStart) {
+            dialer.reconnectUrgent(connection);
+        }
         returnPath.bitmapsAsked();
         PostcopyStream stream = new PostcopyStream(connection.out());
         for (SourceBlock block : postcopy.pages().blocks()) {
@@ -117,7 +121,7 @@ final class Recovery {
         }
         watch.answered();
         parts.ram().resumePrepare();
-        if (postcopy.isPreempting()) {
+        if (postcopy.isPreempting() && !fromTheStart) {
             dialer.reconnectUrgent(connection);
         }
         stream.resume();

@@ -16,6 +16,7 @@ class PreemptStyleTest {
         pc-i440fx-8.0       | AT_THE_SWITCH
         pc-q35-10.0         | AT_THE_SWITCH
         virt-7.10           | AT_THE_SWITCH
+        test-1.0            | AT_THE_SWITCH
         microvm             | AT_THE_SWITCH
         migrationd-sample-1 | AT_THE_SWITCH
         """)

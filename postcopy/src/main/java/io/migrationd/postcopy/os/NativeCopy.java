@@ -1,6 +1,5 @@
 package io.migrationd.postcopy.os;
 
-import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.MemorySegment;
@@ -15,9 +14,6 @@ import java.lang.ref.Reference;
 public final class NativeCopy {
     private static final NativeFunction MEMCPY =
             NativeFunction.of("memcpy", NativeFunction.WORD, NativeFunction.WORD, NativeFunction.WORD, JAVA_LONG);
-    private static final NativeFunction MEMCMP =
-            NativeFunction.of("memcmp", JAVA_INT, NativeFunction.WORD, NativeFunction.WORD, JAVA_LONG);
-
     private NativeCopy() {}
 
     /** Copies between two native segments that do not overlap; either may be guarded. */
@@ -30,19 +26,6 @@ public final class NativeCopy {
         } finally {
             Reference.reachabilityFence(source);
             Reference.reachabilityFence(target);
-        }
-    }
-
-    /** Whether two ranges hold the same bytes; either may be guarded. */
-    public static boolean isSame(
-            MemorySegment one, long oneOffset, MemorySegment other, long otherOffset, long lengthBytes) {
-        long a = Libc.address(one, oneOffset, lengthBytes);
-        long b = Libc.address(other, otherOffset, lengthBytes);
-        try {
-            return MEMCMP.call(a, b, lengthBytes) == 0;
-        } finally {
-            Reference.reachabilityFence(one);
-            Reference.reachabilityFence(other);
         }
     }
 }
