@@ -11,8 +11,8 @@ import java.util.concurrent.atomic.AtomicLongArray;
  * at most a sixteenth too low. Written by one worker, read by anybody.
  */
 final class TouchTimes {
-    /** What takes longer has waited for somebody; a page that is there takes about a microsecond. */
-    static final long WAIT_NANOS = 20_000;
+    /** What takes longer has waited for somebody: a page that is there takes about a microsecond, two wake-ups ten. */
+    static final long WAIT_NANOS = 5_000;
 
     private static final int STEP_BITS = 4;
     private static final int STEPS = 1 << STEP_BITS;

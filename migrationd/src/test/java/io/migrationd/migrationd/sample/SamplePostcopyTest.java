@@ -157,7 +157,7 @@ class SamplePostcopyTest {
             }
             assertThat(firstTouch(to, "count")).isEqualTo(2048);
             assertThat(firstTouch(to, "waits")).isGreaterThan(1024);
-            assertThat(firstTouch(to, "p50-micros")).isGreaterThanOrEqualTo(20);
+            assertThat(firstTouch(to, "p50-micros")).isGreaterThanOrEqualTo(5);
             long then = number(to, "operations");
             await().atMost(SOON).until(() -> number(to, "operations") > then);
             to.pause();
