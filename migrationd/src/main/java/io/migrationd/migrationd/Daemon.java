@@ -6,6 +6,7 @@ import io.migrationd.migrationd.control.DaemonFacts;
 import io.migrationd.migrationd.control.EventHub;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.parked.RamBudget;
+import io.migrationd.migrationd.guest.process.DescriptorStore;
 import io.migrationd.migrationd.guest.process.GuestListener;
 import io.migrationd.migrationd.journal.MigrationLedger;
 import io.migrationd.migrationd.journal.OwnershipLedger;
@@ -87,9 +88,10 @@ public final class Daemon implements AutoCloseable {
                         services,
                         config.limits().maxGuests()));
         guests.loadParked();
+        DescriptorStore store = started("descriptor store", DescriptorStore.of(System.getenv()));
         GuestListener listener = started(
                 "guest listener",
-                GuestListener.open(config.paths().guestSocket(), guests, GuestListener.Limits.DEFAULT));
+                GuestListener.open(config.paths().guestSocket(), guests, GuestListener.Limits.DEFAULT, store));
         ControlServer control = started(
                 "control", new ControlServer(config.control(), config.paths(), guests, events, facts(), meters));
         control.start();

@@ -349,7 +349,9 @@ class QemuPostcopyIT {
         destination.awaitStatus("postcopy-active", DEADLINE);
     }
 
-    /** Slow, so that there is a middle: what is asked for, and what is near that, does not count for a source's limit. */
+    /**
+     * Slow, so that there is a middle: what is asked for, and what is near that, does not count for a source's limit.
+     */
     private BreakableLink linkTo(String uri) throws Exception {
         BreakableLink link = BreakableLink.to(uri);
         link.limitRate(2 * MEBIBYTE);

@@ -329,13 +329,12 @@ public final class IncomingMigration implements AutoCloseable {
                 answers.answer(opened);
             } else if (receiving != null) {
                 receiving.accepted(opened);
-            } else if (has(Capability.POSTCOPY_PREEMPT)
-                    && !status.isTerminal()
-                    && callers.size() < CALLERS) {
+            } else if (has(Capability.POSTCOPY_PREEMPT) && !status.isTerminal() && callers.size() < CALLERS) {
                 hearOut(opened);
             } else if (status == IncomingStatus.SETUP && channel == null) {
                 Connection connection = Connection.of(opened);
-                Thread reader = Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(connection));
+                Thread reader =
+                        Thread.ofPlatform().name("mig-load-" + request.id()).unstarted(() -> run(connection));
                 opened.failIfSilent(request.peerSilenceMillis());
                 begin(opened, reader);
                 reader.start();
@@ -356,8 +355,8 @@ public final class IncomingMigration implements AutoCloseable {
         callers.add(opened);
         request.links().later(request.peerSilenceMillis(), () -> {
             if (status() == IncomingStatus.SETUP) {
-                opened.abort(new IOException("the source has sent nothing for %d ms"
-                        .formatted(request.peerSilenceMillis())));
+                opened.abort(new IOException(
+                        "the source has sent nothing for %d ms".formatted(request.peerSilenceMillis())));
             }
         });
         Thread.ofPlatform().name("mig-hello-" + request.id()).start(() -> hear(Connection.of(opened)));

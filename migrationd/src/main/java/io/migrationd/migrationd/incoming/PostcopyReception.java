@@ -230,7 +230,8 @@ final class PostcopyReception implements AutoCloseable {
         lock.lock();
         try {
             if (candidates.contains(caller)) {
-                caller.abort(new IOException("a caller has sent nothing for %d ms".formatted(request.peerSilenceMillis())));
+                caller.abort(
+                        new IOException("a caller has sent nothing for %d ms".formatted(request.peerSilenceMillis())));
             }
         } finally {
             lock.unlock();
@@ -288,10 +289,13 @@ final class PostcopyReception implements AutoCloseable {
     private void adoptSilentCaller() {
         if (wantsUrgent() && main != null) {
             MigrationChannel spoke = main.channel();
-            candidates.stream().filter(caller -> !caller.equals(spoke)).findFirst().ifPresent(caller -> {
-                urgent = caller;
-                candidates.remove(caller);
-            });
+            candidates.stream()
+                    .filter(caller -> !caller.equals(spoke))
+                    .findFirst()
+                    .ifPresent(caller -> {
+                        urgent = caller;
+                        candidates.remove(caller);
+                    });
         }
     }
 

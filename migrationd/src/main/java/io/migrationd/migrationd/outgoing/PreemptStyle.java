@@ -13,7 +13,8 @@ enum PreemptStyle {
     /** When postcopy begins; just ends. */
     AT_THE_SWITCH;
 
-    private static final Pattern VERSION = Pattern.compile("^(?:pc-|virt-|pseries-|s390-ccw-virtio-).*?(\\d{1,4})\\.(\\d{1,4})$");
+    private static final Pattern VERSION =
+            Pattern.compile("^(?:pc-|virt-|pseries-|s390-ccw-virtio-).*?(\\d{1,4})\\.(\\d{1,4})$");
     private static final int LAST_OLD_MAJOR = 7;
     private static final int LAST_OLD_MINOR = 2;
 

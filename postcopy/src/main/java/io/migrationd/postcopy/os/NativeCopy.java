@@ -14,6 +14,7 @@ import java.lang.ref.Reference;
 public final class NativeCopy {
     private static final NativeFunction MEMCPY =
             NativeFunction.of("memcpy", NativeFunction.WORD, NativeFunction.WORD, NativeFunction.WORD, JAVA_LONG);
+
     private NativeCopy() {}
 
     /** Copies between two native segments that do not overlap; either may be guarded. */
