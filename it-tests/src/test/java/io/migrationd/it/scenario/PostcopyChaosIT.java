@@ -19,10 +19,12 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(value = 20, unit = TimeUnit.MINUTES)
 class PostcopyChaosIT {
     private static final int LANES = 2;
+    /** Of every build, so that one that fails can be tried again; bin/chaos takes others. */
+    private static final long SEED = 20_261_123;
 
     @Test
     void everyGuestRunsOnceAndLosesNothing(@TempDir Path folder) {
-        long seed = setting("seed", System.currentTimeMillis());
+        long seed = setting("seed", SEED);
         int rounds = (int) setting("rounds", 200);
         say("postcopy chaos: seed " + seed);
         ChaosRun.Summary summary = ChaosRun.run(seed, rounds, LANES, folder, PostcopyChaosIT::say);
