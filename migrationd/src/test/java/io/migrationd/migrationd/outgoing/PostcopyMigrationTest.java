@@ -67,6 +67,7 @@ class PostcopyMigrationTest extends PostcopyFixture {
                             "END",
                             "PING 69",
                             "EOF",
+                            "PING 70",
                             "end of connection");
             assertThat(events.all())
                     .containsExactly(

@@ -336,9 +336,13 @@ final class PostcopyPeer implements AutoCloseable {
                     }
                     case StreamElement.EndOfStream(long at) -> {
                         act("EOF");
-                        if (from.atEnd()) {
-                            note("end of connection");
+                        while (!from.atEnd()) {
+                            if (StreamElementCodec.read(from)
+                                    instanceof StreamElement.CommandElement(long behind, Command.Ping(int value))) {
+                                note("PING " + value);
+                            }
                         }
+                        note("end of connection");
                         return true;
                     }
                     case StreamElement.CommandElement(long at, Command command) -> {
