@@ -3,10 +3,12 @@ package io.migrationd.it.matrix;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.migrationd.it.peer.DaemonProcess;
 import io.migrationd.it.peer.MigrationControl;
+import io.migrationd.it.peer.QmpException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -14,9 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -29,8 +29,9 @@ final class Host implements AutoCloseable {
             max-interval-millis = 200
             """;
 
-    private static final long DEATH_NANOS = TimeUnit.SECONDS.toNanos(2);
-    private static final long DEATH_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
+    /** A killed process closes its sockets a moment before it is gone. */
+    private static final Duration DEATH = Duration.ofSeconds(5);
+
     private static final Pattern SESSION = Pattern.compile(" session=\"[0-9]+\"");
 
     private final Path folder;
@@ -56,10 +57,6 @@ final class Host implements AutoCloseable {
             daemon.close();
             daemon = DaemonProcess.start(folder, SETTINGS);
         }
-    }
-
-    boolean isAlive() {
-        return daemon.isAlive();
     }
 
     Path guestSocket() {
@@ -88,16 +85,13 @@ final class Host implements AutoCloseable {
     <T> Optional<T> ask(Question<T> question) throws Exception {
         try {
             return Optional.of(question.ask());
+        } catch (QmpException e) {
+            throw e;
         } catch (IOException e) {
-            // SIGKILL takes a moment.
-            long deadline = System.nanoTime() + DEATH_NANOS;
-            while (isAlive() && System.nanoTime() < deadline) {
-                LockSupport.parkNanos(DEATH_LOOK_NANOS);
+            if (daemon.hasEnded(DEATH)) {
+                return Optional.empty();
             }
-            if (isAlive()) {
-                throw e;
-            }
-            return Optional.empty();
+            throw e;
         }
     }
 

@@ -22,8 +22,8 @@ public record MatrixRow(String what, String documented, RoundPlan plan) {
                         what,
                         documented,
                         result.ending().toString().toLowerCase(Locale.ROOT),
-                        String.join(" → ", result.sourceStatuses()),
-                        String.join(" → ", result.destinationStatuses()),
+                        RoundResult.way(result.sourceStatuses(), " → "),
+                        RoundResult.way(result.destinationStatuses(), " → "),
                         result.recoveries(),
                         result.millis() / 1e3,
                         result.isGood() ? "" : "**" + String.join("; ", result.problems()) + "**");

@@ -204,9 +204,9 @@ public final class MatrixRows {
         kill("destination daemon", Place.PACKAGE_BUT_LAST, "5", Ending.SOURCE, Hands::killDestination);
         kill("destination daemon", Place.PACKAGE, "5", Ending.EITHER, Hands::killDestination);
         kill("source daemon", Place.PACKAGE, "9", Ending.DESTINATION, Hands::killSource);
-        kill("source daemon", Place.MIDDLE_PAGE, "9", Ending.DESTINATION, Hands::killSource);
-        kill("destination daemon", Place.MIDDLE_PAGE, "8", Ending.DESTINATION, Hands::killDestination);
-        kill("both daemons", Place.MIDDLE_PAGE, "8, 9", Ending.DESTINATION, hands -> {
+        kill("source daemon", Place.REQUEST, "9", Ending.DESTINATION, Hands::killSource);
+        kill("destination daemon", Place.REQUEST, "8", Ending.DESTINATION, Hands::killDestination);
+        kill("both daemons", Place.REQUEST, "8, 9", Ending.DESTINATION, hands -> {
             hands.killSource();
             hands.killDestination();
         });
@@ -288,7 +288,7 @@ public final class MatrixRows {
             boolean kills,
             Function<Hands, List<Step>> script) {
         String name = "%s%d".formatted(kills ? "k" : "r", rows.size());
-        boolean slow = preempt || what.contains(words(Place.REQUEST));
+        boolean slow = preempt || kills || what.contains(words(Place.REQUEST)) || what.startsWith("migrate-pause");
         rows.add(new MatrixRow(what, documented, new RoundPlan(name, preempt, slow, script, expected, true, kills)));
     }
 }

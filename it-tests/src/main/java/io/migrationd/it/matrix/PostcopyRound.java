@@ -32,6 +32,7 @@ final class PostcopyRound {
     private static final Duration ATTACH_DEADLINE = Duration.ofSeconds(20);
     private static final Duration END_DEADLINE = Duration.ofSeconds(20);
     private static final Duration VERIFY_DEADLINE = Duration.ofSeconds(20);
+    private static final Duration ORDER_DEADLINE = Duration.ofSeconds(5);
     /** Reports come each second. */
     private static final long TWO_REPORTS_MILLIS = 2_200;
 
@@ -79,8 +80,13 @@ final class PostcopyRound {
             if (ending.isEmpty()) {
                 history.add("threads of the source: " + lab.source().threads());
                 history.add("threads of the destination: " + lab.destination().threads());
-                problems.add("no end after %d s: source %s, destination %s"
-                        .formatted(END_DEADLINE.toSeconds(), sourceInfo, destinationInfo));
+                problems.add("no end after %d s: source %s, %s, destination %s, %s"
+                        .formatted(
+                                END_DEADLINE.toSeconds(),
+                                runState(lab.source()),
+                                sourceInfo,
+                                runState(lab.destination()),
+                                destinationInfo));
             } else {
                 judge(ending.get());
             }
@@ -281,6 +287,8 @@ final class PostcopyRound {
     private final class LabHands implements RoundPlan.Hands {
         private final InetSocketAddress target;
         private final CompletableFuture<String> linkUri = new CompletableFuture<>();
+        /** Used by one errand. */
+        private volatile String lastRefusal = "";
 
         LabHands(InetSocketAddress target) {
             this.target = target;
@@ -310,30 +318,33 @@ final class PostcopyRound {
             lab.errands().execute(() -> {
                 try {
                     for (RoundPlan.Order order : orders) {
-                        obey(order);
+                        Await.until(order.toString(), ORDER_DEADLINE, () -> isTaken(order), () -> lastRefusal);
                     }
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
                 } catch (Exception e) {
                     problems.add(String.valueOf(e.getMessage()));
                 }
             });
         }
 
-        private void obey(RoundPlan.Order order) throws Exception {
+        /** An operator who is told that it is too early tries again. */
+        private boolean isTaken(RoundPlan.Order order) throws IOException, TimeoutException, InterruptedException {
+            try {
+                obey(order);
+                return true;
+            } catch (QmpException e) {
+                lastRefusal = e.description();
+                return false;
+            }
+        }
+
+        private void obey(RoundPlan.Order order) throws IOException, TimeoutException, InterruptedException {
             MigrationControl source = lab.source().guest(guest);
             MigrationControl destination = lab.destination().guest(guest);
             switch (order) {
                 case PAUSE_SOURCE -> source.execute("migrate-pause", Map.of());
                 case PAUSE_DESTINATION -> destination.execute("migrate-pause", Map.of());
-                case RECOVER -> {
-                    destination.awaitStatus("postcopy-paused", END_DEADLINE);
-                    destination.execute("migrate-recover", Map.of("uri", uri(target)));
-                }
-                case RESUME -> {
-                    source.awaitStatus("postcopy-paused", END_DEADLINE);
-                    source.execute("migrate", Map.of("uri", linkUri.join(), "resume", true));
-                }
+                case RECOVER -> destination.execute("migrate-recover", Map.of("uri", uri(target)));
+                case RESUME -> source.execute("migrate", Map.of("uri", linkUri.join(), "resume", true));
             }
         }
     }

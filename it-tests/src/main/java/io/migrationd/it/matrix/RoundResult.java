@@ -26,6 +26,8 @@ public record RoundResult(
     /** The migration was over before the place of a fault was reached: the round proves nothing. */
     static final String NOT_ALL_HAPPENED = "not all steps happened";
 
+    private static final int MOST_STATUSES = 12;
+
     /** Whether it proves nothing, because a fault found no place. */
     public boolean isVoid() {
         return problems.contains(NOT_ALL_HAPPENED);
@@ -51,6 +53,19 @@ public record RoundResult(
                 otherHistory);
     }
 
+    /** Statuses in their order; of a long way its ends. */
+    static String way(List<String> statuses, String arrow) {
+        if (statuses.size() <= MOST_STATUSES) {
+            return String.join(arrow, statuses);
+        }
+        int ends = MOST_STATUSES / 2;
+        return String.join(arrow, statuses.subList(0, ends))
+                + arrow
+                + "(%d more)".formatted(statuses.size() - 2 * ends)
+                + arrow
+                + String.join(arrow, statuses.subList(statuses.size() - ends, statuses.size()));
+    }
+
     /** In one line. */
     public String line() {
         return "%s: guest at the %s after %.1f s, %d recoveries; source %s; destination %s%s"
@@ -59,8 +74,8 @@ public record RoundResult(
                         ending.toString().toLowerCase(Locale.ROOT),
                         millis / 1e3,
                         recoveries,
-                        String.join(" > ", sourceStatuses),
-                        String.join(" > ", destinationStatuses),
+                        way(sourceStatuses, " > "),
+                        way(destinationStatuses, " > "),
                         isGood() ? "" : "; WRONG: " + String.join("; ", problems));
     }
 

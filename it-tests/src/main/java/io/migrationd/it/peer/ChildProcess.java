@@ -55,9 +55,14 @@ final class ChildProcess implements AutoCloseable {
         return process.pid();
     }
 
+    /** Waits for the process to end; false if it is still there after {@code deadline}. */
+    boolean hasEnded(Duration deadline) throws InterruptedException {
+        return process.waitFor(deadline.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
     /** Waits for the process to end by itself. */
     int awaitExit(Duration deadline) throws InterruptedException, TimeoutException {
-        if (!process.waitFor(deadline.toMillis(), TimeUnit.MILLISECONDS)) {
+        if (!hasEnded(deadline)) {
             throw new TimeoutException("%s (pid %d) still runs".formatted(name, process.pid()));
         }
         RUNNING.remove(process);

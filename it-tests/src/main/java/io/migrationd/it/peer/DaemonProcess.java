@@ -129,6 +129,11 @@ public final class DaemonProcess implements AutoCloseable {
         return process.threads();
     }
 
+    /** Waits for the process to end; false if it is still there after {@code deadline}. */
+    public boolean hasEnded(Duration deadline) throws InterruptedException {
+        return process.hasEnded(deadline);
+    }
+
     /** Asks the daemon to stop and returns its exit code. */
     public int stop() throws InterruptedException, TimeoutException {
         process.terminate();
