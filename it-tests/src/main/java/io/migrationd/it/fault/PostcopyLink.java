@@ -98,6 +98,14 @@ public final class PostcopyLink implements AutoCloseable {
         loop.perform(this::healNow);
     }
 
+    /** Ends silences and refusals now, and nothing happens any more. */
+    public void retire() {
+        loop.perform(() -> {
+            script.clear();
+            healNow();
+        });
+    }
+
     /** Closes all sockets and joins the thread. */
     @Override
     public void close() throws IOException {

@@ -38,6 +38,8 @@ final class Host implements AutoCloseable {
     /** Replaced by the thread that runs rounds, killed by any. */
     private volatile DaemonProcess daemon;
 
+    private volatile boolean killed;
+
     private Host(Path folder, DaemonProcess daemon) {
         this.folder = folder;
         this.daemon = daemon;
@@ -48,15 +50,19 @@ final class Host implements AutoCloseable {
     }
 
     void kill() {
+        killed = true;
         daemon.kill();
     }
 
-    /** Starts the daemon again if it is dead. */
-    void revive() throws Exception {
-        if (!daemon.isAlive()) {
-            daemon.close();
-            daemon = DaemonProcess.start(folder, SETTINGS);
+    /** Starts the daemon again if it was killed; false if it was not. */
+    boolean revive() throws Exception {
+        if (!killed) {
+            return false;
         }
+        killed = false;
+        daemon.close();
+        daemon = DaemonProcess.start(folder, SETTINGS);
+        return true;
     }
 
     Path guestSocket() {

@@ -74,7 +74,11 @@ final class PostcopyRound {
             if (plan.allHappens() && !link.played().isDone()) {
                 problems.add(RoundResult.NOT_ALL_HAPPENED);
             }
-            link.heal();
+            link.retire();
+            if (lab.source().revive() | lab.destination().revive()) {
+                // Killed at the very end: what is left has to be the same.
+                ending = awaitEnd();
+            }
             long millis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start);
             List<String> history = new ArrayList<>(link.history());
             if (ending.isEmpty()) {
@@ -157,13 +161,16 @@ final class PostcopyRound {
         destinationInfo = info(lab.destination(), destinationInfo);
         String sourceStatus = note(sourceStatuses, sourceInfo);
         String destinationStatus = note(destinationStatuses, destinationInfo);
-        if (sourceStatus.equals("completed") && destinationStatus.equals("completed") && there.equals(RUNNING)) {
+        // A daemon that was killed before its part, or after it, knows of no migration when it is back.
+        boolean forgot = plan.kills() && sourceStatus.equals("none");
+        boolean gone = sourceStatus.equals("completed") || (forgot && before.equals("postmigrate"));
+        boolean arrived = destinationStatus.equals("completed") || (plan.kills() && destinationStatus.equals("none"));
+        if (gone && arrived && there.equals(RUNNING)) {
             return Optional.of(Ending.DESTINATION);
         }
-        // A daemon that was killed before it gave the guest away knows nothing of the migration any more.
-        boolean given = sourceStatus.equals("failed") || (plan.kills() && sourceStatus.equals("none"));
-        boolean stays = given && before.equals(RUNNING) && !destinationStatus.equals("setup");
-        return stays && !destinationStatus.equals("active") ? Optional.of(Ending.SOURCE) : Optional.empty();
+        boolean stays = (sourceStatus.equals("failed") || forgot) && before.equals(RUNNING);
+        boolean pending = destinationStatus.equals("setup") || destinationStatus.equals("active");
+        return stays && !pending ? Optional.of(Ending.SOURCE) : Optional.empty();
     }
 
     private String runState(Host host) throws Exception {
