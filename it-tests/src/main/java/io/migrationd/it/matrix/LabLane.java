@@ -37,12 +37,7 @@ final class LabLane implements AutoCloseable {
         } catch (Exception e) {
             awaitPending();
             renew();
-            if (plan.kills() && !plan.isAgain()) {
-                // A daemon that is killed in the moment in which it is asked has not answered: that proves nothing.
-                run(plan.again(2), promised);
-            } else {
-                promised.complete(broken(plan, e));
-            }
+            promised.complete(broken(plan, e));
             return;
         }
         retiring.execute(() -> promised.complete(retire(here, round, result)));

@@ -69,13 +69,18 @@ final class PostcopyRound {
         long start = System.nanoTime();
         try (PostcopyLink link = PostcopyLink.start(guest, target, script)) {
             hands.linkUri.complete(uri(link.address()));
-            lab.source().guest(guest).migrate(uri(link.address()));
+            lab.source().ask(() -> {
+                lab.source().guest(guest).migrate(uri(link.address()));
+                return true;
+            });
             Optional<Ending> ending = awaitEnd();
             if (plan.allHappens() && !link.played().isDone()) {
                 problems.add(RoundResult.NOT_ALL_HAPPENED);
             }
             link.retire();
-            if (lab.source().revive() | lab.destination().revive()) {
+            boolean sourceCameBack = lab.source().revive();
+            boolean destinationCameBack = lab.destination().revive();
+            if (sourceCameBack || destinationCameBack) {
                 // Killed at the very end: what is left has to be the same.
                 ending = awaitEnd();
             }

@@ -23,11 +23,6 @@ public record RoundPlan(
         Ending expected,
         boolean allHappens,
         boolean kills) {
-    /** Whether it is a second attempt. */
-    boolean isAgain() {
-        return name.endsWith("-2");
-    }
-
     /** The same once more. */
     public RoundPlan again(int attempt) {
         return new RoundPlan(name + "-" + attempt, preempt, slow, script, expected, allHappens, kills);
