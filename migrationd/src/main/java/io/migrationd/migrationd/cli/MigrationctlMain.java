@@ -87,6 +87,10 @@ public final class MigrationctlMain {
         commandLine.addSubcommand(new RecoverCommand(main));
         commandLine.addSubcommand(new ResumeCommand(main));
         commandLine.addSubcommand(new UnparkCommand(main));
+        commandLine.addSubcommand(new MoveCommand(main));
+        commandLine.addSubcommand(new CheckCommand(main));
+        commandLine.addSubcommand(new MovesCommand(main));
+        commandLine.addSubcommand(new RescueCommand(main));
         commandLine.addSubcommand(new SetCommand(main));
         commandLine.addSubcommand(new StatusCommand(main));
         commandLine.addSubcommand(new WatchCommand(main));
