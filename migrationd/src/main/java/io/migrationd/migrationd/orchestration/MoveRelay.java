@@ -1,0 +1,23 @@
+package io.migrationd.migrationd.orchestration;
+
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** One end of a byte path, as a driver sees it. */
+interface MoveRelay extends AutoCloseable {
+    /** The Unix socket that QEMU connects to, or that it listens at. */
+    Path path();
+
+    /** Lets that many bytes be under way, if the bounds allow: the rest after the gate. */
+    void makeRoom(long bytes);
+
+    /** Why it is broken, if it is. */
+    Optional<String> broken();
+
+    /** What it has carried, for the report. */
+    MoveTraffic traffic();
+
+    /** Closes all connections with QEMU and removes the socket. */
+    @Override
+    void close();
+}

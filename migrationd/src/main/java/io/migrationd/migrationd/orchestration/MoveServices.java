@@ -1,0 +1,23 @@
+package io.migrationd.migrationd.orchestration;
+
+import io.migrationd.migrationd.session.EventSink;
+
+/** What the moves of a daemon share. */
+interface MoveServices {
+    MoveStore store();
+
+    EventSink events();
+
+    MoveRelays relays();
+
+    IncomingProcess.Starter starter();
+
+    /** This host's name. */
+    String host();
+
+    /** A source's thread is at its end; {@code broken}: by a defect, the journal stays open. */
+    void sourceEnded(SourceMove move, boolean broken);
+
+    /** A target's thread is at its end. */
+    void targetEnded(TargetMove move, boolean broken);
+}

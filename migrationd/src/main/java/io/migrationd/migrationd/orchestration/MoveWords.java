@@ -1,0 +1,42 @@
+package io.migrationd.migrationd.orchestration;
+
+import io.migrationd.migrationd.guest.qemu.QemuMigration;
+import io.migrationd.migrationd.move.Outcome;
+import java.util.Locale;
+
+/** The words of moves in JSON, in logs and to people. */
+final class MoveWords {
+    private MoveWords() {}
+
+    static String word(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    static long remaining(QemuMigration.Ram ram) {
+        return ram.remainingBytes();
+    }
+
+    /** Where the guest is now, and why. */
+    static String sourceSentence(SourceJob job, Outcome how, String reason) {
+        String guest = job.order().guest();
+        return switch (how) {
+            case MOVED -> "%s runs at %s".formatted(guest, job.peer());
+            case FAILED_AT_SOURCE -> "%s runs on here: the move to %s failed: %s".formatted(guest, job.peer(), reason);
+            case CANCELLED -> "%s runs on here: the move to %s was cancelled: %s".formatted(guest, job.peer(), reason);
+            case LOST ->
+                "%s is lost: a QEMU died that alone had what was missing (%s)".formatted(guest, reason);
+            case UNSURE ->
+                "nobody can say whether %s runs at %s: look there, then migrationctl moves reclaim --force (%s)"
+                        .formatted(guest, job.peer(), reason);
+        };
+    }
+
+    /** The side that has the guest. */
+    static String where(Outcome how) {
+        return switch (how) {
+            case MOVED -> "destination";
+            case FAILED_AT_SOURCE, CANCELLED -> "source";
+            case LOST, UNSURE -> "unknown";
+        };
+    }
+}

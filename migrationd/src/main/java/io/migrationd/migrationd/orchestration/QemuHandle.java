@@ -1,0 +1,150 @@
+package io.migrationd.migrationd.orchestration;
+
+import io.migrationd.migrationd.guest.qemu.QemuGuest;
+import io.migrationd.migrationd.guest.qemu.QemuMigration;
+import io.migrationd.migrationd.guest.qemu.QemuRunState;
+import io.migrationd.migrationd.move.QemuFact;
+import io.migrationd.migrationd.move.QemuStatus;
+import io.migrationd.migrationd.move.Vcpus;
+import io.migrationd.migrationd.qmp.QmpClosedException;
+import io.migrationd.migrationd.qmp.QmpConnectionException;
+import io.migrationd.migrationd.qmp.QmpEvent;
+import io.migrationd.migrationd.qmp.QmpException;
+import io.migrationd.migrationd.qmp.QmpMonitor;
+import java.net.ConnectException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The QEMU of a move: connected as long as it lives, and connected again when only the connection was lost. Counts as
+ * dead only when nobody listens at its socket any more, or its process is known and gone. For the thread of one move.
+ */
+final class QemuHandle implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(QemuHandle.class);
+    private static final Duration CALL = Duration.ofSeconds(5);
+
+    private final String name;
+    private final Path socket;
+    private final BooleanSupplier processIsDead;
+    private final Consumer<QmpEvent> events;
+    private final Runnable stirred;
+    private @Nullable QemuGuest guest;
+
+    /**
+     * Does not connect yet.
+     *
+     * @param processIsDead where the process is known; else constantly false
+     * @param events of QEMU, called by the connection's thread
+     * @param stirred something has changed: it is worth a look
+     */
+    QemuHandle(
+            String name, Path socket, BooleanSupplier processIsDead, Consumer<QmpEvent> events, Runnable stirred) {
+        this.name = name;
+        this.socket = socket;
+        this.processIsDead = processIsDead;
+        this.events = events;
+        this.stirred = stirred;
+    }
+
+    /** What one look shows. */
+    sealed interface Look {
+        /** Both answers, in this order. */
+        record Said(QemuMigration migration, QemuRunState run) implements Look {
+            QemuFact fact() {
+                Vcpus vcpus = run.running() ? Vcpus.RUNNING : Vcpus.parse(run.name());
+                return new QemuFact(QemuStatus.parse(migration.statusText()), vcpus);
+            }
+        }
+
+        /** It lives and does not answer now. */
+        record Busy(String why) implements Look {}
+
+        /** Its process is dead. */
+        record Gone(String why) implements Look {}
+    }
+
+    /** The connection, made if there is none. */
+    QemuGuest guest() throws QmpConnectionException, QmpException {
+        QemuGuest connected = guest;
+        if (connected == null) {
+            connected = QemuGuest.connect(name, socket, CALL, new QmpMonitor.Listener() {
+                @Override
+                public void event(QmpEvent event) {
+                    events.accept(event);
+                    stirred.run();
+                }
+
+                @Override
+                public void closed(QmpClosedException cause) {
+                    stirred.run();
+                }
+            });
+            guest = connected;
+            // Migration events come only to who asks for them; QEMU refuses while a migration runs, and polls remain.
+            try {
+                var _ = connected.setCapabilities(Map.of("events", true));
+            } catch (QmpException e) {
+                log.atDebug().addKeyValue("guest", name).setCause(e).log("migration events stay as they are");
+            }
+        }
+        return connected;
+    }
+
+    /** Asks for the migration's status and then for the run state. */
+    Look look() {
+        try {
+            QemuGuest connected = guest();
+            QemuMigration migration = connected.queryMigrate();
+            return new Look.Said(migration, connected.status());
+        } catch (QmpClosedException e) {
+            drop();
+            return isDead() ? new Look.Gone(String.valueOf(e.getMessage())) : new Look.Busy(String.valueOf(e.getMessage()));
+        } catch (QmpConnectionException e) {
+            return new Look.Busy(String.valueOf(e.getMessage()));
+        } catch (QmpException e) {
+            return new Look.Busy(String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** Whether it is certain that no vCPU of it runs any more. */
+    boolean isDead() {
+        if (processIsDead.getAsBoolean()) {
+            return true;
+        }
+        if (!Files.exists(socket)) {
+            return true;
+        }
+        try (var probe = java.nio.channels.SocketChannel.open(java.net.StandardProtocolFamily.UNIX)) {
+            // A process closes its sockets when its last thread is gone.
+            return !probe.connect(java.net.UnixDomainSocketAddress.of(socket));
+        } catch (ConnectException | NoSuchFileException e) {
+            return true;
+        } catch (java.net.SocketException e) {
+            String text = String.valueOf(e.getMessage());
+            return text.contains("refused") || text.contains("No such file");
+        } catch (java.io.IOException e) {
+            return false;
+        }
+    }
+
+    private void drop() {
+        QemuGuest old = guest;
+        guest = null;
+        if (old != null) {
+            old.close();
+        }
+    }
+
+    @Override
+    public void close() {
+        drop();
+    }
+}
