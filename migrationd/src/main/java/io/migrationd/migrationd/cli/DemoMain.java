@@ -1,5 +1,7 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.Json;
+import io.migrationd.migrationd.qmp.QmpException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

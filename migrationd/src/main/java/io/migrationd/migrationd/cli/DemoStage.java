@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.QmpException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Objects;

@@ -1,5 +1,8 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.JsonObject;
+import io.migrationd.migrationd.qmp.QmpEvent;
+import io.migrationd.migrationd.qmp.QmpException;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;

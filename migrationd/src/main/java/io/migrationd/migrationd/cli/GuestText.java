@@ -1,5 +1,7 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.Json;
+import io.migrationd.migrationd.qmp.JsonObject;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.QmpException;
 import java.time.Duration;
 
 /** Waits for the end of a migration, shows how far it is, and tells a person who interrupts that it goes on. */

@@ -1,6 +1,8 @@
 package io.migrationd.migrationd.cli;
 
 import com.fasterxml.jackson.core.JsonParseException;
+import io.migrationd.migrationd.qmp.Json;
+import io.migrationd.migrationd.qmp.JsonObject;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;

@@ -2,6 +2,7 @@ package io.migrationd.migrationd.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.migrationd.migrationd.qmp.Json;
 import java.nio.file.Path;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -283,7 +284,7 @@ class MigrationctlTest {
                 .start()) {
             CommandRun run = CommandRun.of(daemon.socket(), "migrate", "web01", "--to=tcp:b:4444");
             assertThat(run.exitCode()).isEqualTo(8);
-            assertThat(run.err()).contains("the daemon closed the connection");
+            assertThat(run.err()).contains("it closed the connection");
         }
     }
 

@@ -1,10 +1,10 @@
-package io.migrationd.migrationd.cli;
+package io.migrationd.migrationd.qmp;
 
 import java.time.Instant;
 import java.util.Optional;
 
 /**
- * Something that happened at the daemon. Wire source: QEMU 10.0 docs/interop/qmp-spec.rst, asynchronous events.
+ * Something that happened at the peer. Wire source: QEMU 10.0 docs/interop/qmp-spec.rst, asynchronous events.
  *
  * @param message the whole message
  */
@@ -19,12 +19,12 @@ public record QmpEvent(JsonObject message) {
         return message.object("data").orElse(JsonObject.EMPTY);
     }
 
-    /** The guest that it is about: every event of the daemon's own socket names one. */
+    /** The guest that it is about: every event of our daemon's own socket names one, QEMU's name none. */
     public Optional<String> guest() {
         return data().text("guest");
     }
 
-    /** When it happened, by the daemon's clock. */
+    /** When it happened, by the peer's clock. */
     public Optional<Instant> at() {
         return message.object("timestamp")
                 .filter(time -> time.number("seconds").isPresent())

@@ -1,4 +1,4 @@
-package io.migrationd.migrationd.cli;
+package io.migrationd.migrationd.qmp;
 
 import java.util.List;
 import java.util.Map;
@@ -8,7 +8,7 @@ import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A JSON object as the daemon sent it. A member that is absent, null or of another type reads as empty: what to make of
+ * A JSON object as the peer sent it. A member that is absent, null or of another type reads as empty: what to make of
  * that is for the caller to say, who knows what the member is for.
  *
  * @param members in the order of the text
@@ -50,15 +50,16 @@ public record JsonObject(Map<String, @Nullable Object> members) {
     }
 
     /** The objects among the elements. */
-    static List<JsonObject> objectsOf(List<?> elements) {
+    public static List<JsonObject> objectsOf(List<?> elements) {
         return elements.stream()
                 .filter(Map.class::isInstance)
                 .map(element -> of((Map<?, ?>) element))
                 .toList();
     }
 
+    /** The members of an object that {@link Json} has read. */
     @SuppressWarnings("unchecked") // Json is the only maker of these maps and JSON has no keys but strings.
-    static JsonObject of(Map<?, ?> members) {
+    public static JsonObject of(Map<?, ?> members) {
         return new JsonObject((Map<String, @Nullable Object>) members);
     }
 }

@@ -1,4 +1,4 @@
-package io.migrationd.migrationd.cli;
+package io.migrationd.migrationd.qmp;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
@@ -19,14 +19,14 @@ import org.jspecify.annotations.Nullable;
  * JSON text to maps, lists, strings, longs, doubles, booleans and back. On Jackson's streaming core alone: its data
  * binding would double the time that {@code migrationctl} takes to start.
  */
-final class Json {
+public final class Json {
     private static final JsonFactory FACTORY =
             JsonFactory.builder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).build();
 
     private Json() {}
 
     /** Exactly one JSON object. */
-    static JsonObject parseObject(String text) throws JsonParseException {
+    public static JsonObject parseObject(String text) throws JsonParseException {
         try (JsonParser parser = FACTORY.createParser(text)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw new JsonParseException(parser, "expected a JSON object");
@@ -44,7 +44,7 @@ final class Json {
     }
 
     /** One line of ASCII, as QMP wants it. */
-    static String write(@Nullable Object value) {
+    public static String write(@Nullable Object value) {
         StringWriter text = new StringWriter();
         try (JsonGenerator generator = FACTORY.createGenerator(text)) {
             write(value, generator);

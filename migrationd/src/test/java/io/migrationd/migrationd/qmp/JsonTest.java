@@ -1,4 +1,4 @@
-package io.migrationd.migrationd.cli;
+package io.migrationd.migrationd.qmp;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;

@@ -1,11 +1,12 @@
-package io.migrationd.migrationd.cli;
+package io.migrationd.migrationd.qmp;
 
-/** The daemon refused a command. Nothing was changed by it. */
+/** The peer refused a command. Nothing was changed by it. */
 public final class QmpException extends Exception {
     private final String request;
     private final String errorClass;
 
-    QmpException(String request, String errorClass, String description) {
+    /** What the answer to {@code request} said. */
+    public QmpException(String request, String errorClass, String description) {
         super(description);
         this.request = request;
         this.errorClass = errorClass;
