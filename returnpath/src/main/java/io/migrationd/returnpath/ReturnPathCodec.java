@@ -25,16 +25,25 @@ public final class ReturnPathCodec {
     /** A source keeps a payload buffer of this size, whatever the type. */
     public static final int MAX_PAYLOAD_BYTES = 512;
 
-    private static final int SHUT = 1;
-    private static final int PONG = 2;
-    private static final int REQ_PAGES_ID = 3;
-    private static final int REQ_PAGES = 4;
-    private static final int RECV_BITMAP = 5;
-    private static final int RESUME_ACK = 6;
-    private static final int SWITCHOVER_ACK = 7;
+    /** Message type. The destination ends the return path. */
+    public static final int SHUT = 1;
+    /** Message type. The answer to a PING. */
+    public static final int PONG = 2;
+    /** Message type. A request for pages that names its block. */
+    public static final int REQ_PAGES_ID = 3;
+    /** Message type. A request for pages of the block asked for before. */
+    public static final int REQ_PAGES = 4;
+    /** Message type. A received bitmap; its body follows outside of the message. */
+    public static final int RECV_BITMAP = 5;
+    /** Message type. The answer to POSTCOPY_RESUME. */
+    public static final int RESUME_ACK = 6;
+    /** Message type. The source may switch over. */
+    public static final int SWITCHOVER_ACK = 7;
 
-    private static final int RANGE_BYTES = Long.BYTES + Integer.BYTES;
-    private static final long BITMAP_END_MARK = 0x0123456789abcdefL;
+    /** Payload of REQ_PAGES: be64 start, be32 length. REQ_PAGES_ID has a counted name behind it. */
+    public static final int RANGE_BYTES = Long.BYTES + Integer.BYTES;
+    /** What follows a bitmap. */
+    public static final long BITMAP_END_MARK = 0x0123456789abcdefL;
 
     private ReturnPathCodec() {}
 

@@ -1,6 +1,7 @@
 package io.migrationd.protocol.inspect;
 
 import io.migrationd.protocol.inspect.GuestRam.Block;
+import io.migrationd.protocol.ram.BlockListEntry;
 import io.migrationd.protocol.ram.RamFlags;
 import io.migrationd.protocol.ram.RamSectionDecoder;
 import io.migrationd.protocol.ram.XbzrleDelta;
@@ -315,17 +316,12 @@ final class RamBody implements BodyGrammar {
         return length;
     }
 
-    /** Nothing but its value tells whether a page size is there: a size of ADVISE other than the base one. */
     private long announcedPageSize(StreamReader in) throws IOException {
-        if (ram.mappedRam || Long.bitCount(ram.hostPageSizes) < 2) {
+        if (ram.mappedRam || !BlockListEntry.mayHavePageSizes(ram.hostPageSizes)) {
             return 0;
         }
         ByteBuffer ahead = in.peek(Long.BYTES);
-        long value = ahead == null ? 0 : ahead.getLong();
-        boolean isPageSize = value > 0
-                && Long.bitCount(value) == 1
-                && (ram.hostPageSizes & value) != 0
-                && value != Long.lowestOneBit(ram.hostPageSizes);
+        boolean isPageSize = ahead != null && BlockListEntry.isPageSize(ahead.getLong(), ram.hostPageSizes);
         return isPageSize ? in.readLong("ram.blocks.page-size") : 0;
     }
 

@@ -29,9 +29,13 @@ public final class MultifdPacketCodec {
     /** Device state is sent in buffers of about 1 MiB; a receiver has to hold one whole. */
     public static final int MAX_DEVICE_STATE_BYTES = 128 << 20;
 
+    /** The first bytes of a packet, up to the flags that tell its kind. */
+    public static final int FLAGS_END = 12;
+
     /** Header of a packet with pages, without its page offsets. */
     static final int FIXED_HEADER_BYTES = 320;
 
+    private static final int DEVICE_STATE_HEADER_BYTES = 276;
     private static final int SYNC = 0x01;
     private static final int COMPRESSION_MASK = 0x3e;
     private static final int DEVICE_STATE = 0x40;
@@ -65,6 +69,11 @@ public final class MultifdPacketCodec {
     /** Bytes of the header of a packet with pages. */
     public int headerBytes() {
         return FIXED_HEADER_BYTES + Long.BYTES * pagesPerPacket;
+    }
+
+    /** Bytes of the header of a packet with these flags, the last word of its first {@link #FLAGS_END} bytes. */
+    public int headerBytes(int flags) {
+        return (flags & DEVICE_STATE) != 0 ? DEVICE_STATE_HEADER_BYTES : headerBytes();
     }
 
     /** Reads a header. The payload is the next thing in {@code in}. */

@@ -209,22 +209,12 @@ public final class RamSectionDecoder<B> {
         handler.blockList(entries, at);
     }
 
-    /**
-     * The page size is announced only after ADVISE and only where it is not the base one; nothing marks its presence
-     * but its value (spec: condition A).
-     */
     private long announcedPageSize(StreamReader in) throws IOException {
-        if (Long.bitCount(pageSizeSummary) < 2) {
+        if (!BlockListEntry.mayHavePageSizes(pageSizeSummary)) {
             return 0;
         }
         ByteBuffer ahead = in.peek(Long.BYTES);
-        if (ahead == null) {
-            return 0;
-        }
-        long value = ahead.getLong();
-        boolean isPageSize = Long.bitCount(value) == 1
-                && (pageSizeSummary & value) != 0
-                && value != Long.lowestOneBit(pageSizeSummary);
+        boolean isPageSize = ahead != null && BlockListEntry.isPageSize(ahead.getLong(), pageSizeSummary);
         return isPageSize ? in.readLong("ram.blocks.page-size") : 0;
     }
 }

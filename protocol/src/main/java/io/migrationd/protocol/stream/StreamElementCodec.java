@@ -18,12 +18,23 @@ import java.io.IOException;
  * <p>Wire source: QEMU 10.0 migration/savevm.c, save_section_header, qemu_loadvm_state_main.
  */
 public final class StreamElementCodec {
-    private static final int END_OF_STREAM = 0x00;
-    private static final int START = 0x01;
-    private static final int PART = 0x02;
-    private static final int END = 0x03;
-    private static final int FULL = 0x04;
-    private static final int COMMAND = 0x08;
+    /** Type byte of the end of the loop. */
+    public static final int END_OF_STREAM = 0x00;
+
+    /** Type byte of an iterable section's first part. */
+    public static final int START = 0x01;
+
+    /** Type byte of a further part. */
+    public static final int PART = 0x02;
+
+    /** Type byte of a last part. */
+    public static final int END = 0x03;
+
+    /** Type byte of a complete section. */
+    public static final int FULL = 0x04;
+
+    /** Type byte of a command. */
+    public static final int COMMAND = 0x08;
 
     private StreamElementCodec() {}
 

@@ -1,11 +1,11 @@
 package io.migrationd.protocol.vmstate;
 
-import io.migrationd.protocol.wire.Names;
 import io.migrationd.protocol.wire.ProtocolException;
 import io.migrationd.protocol.wire.StreamReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Objects;
 import java.util.function.IntPredicate;
 
 /**
@@ -25,10 +25,7 @@ public final class OpaqueSectionReader {
     public static final long DEFAULT_TOTAL_LIMIT_BYTES = 256L << 20;
 
     private static final String FIELD = "section.body";
-    private static final int FOOTER_LENGTH = 5;
-    private static final int COMMAND_LAST = 11;
-    private static final int MIN_DESCRIPTION_LENGTH = 2;
-    private static final int MAX_DESCRIPTION_LENGTH = 64 << 20;
+    private static final int FOOTER_LENGTH = SectionEnd.FOOTER_LENGTH;
 
     private final int bodyLimitBytes;
     private final long totalLimitBytes;
@@ -108,83 +105,25 @@ public final class OpaqueSectionReader {
     }
 
     private boolean isFooter(StreamReader in, int sectionId, IntPredicate knownIds) throws IOException {
-        ByteBuffer footer = in.peek(FOOTER_LENGTH);
-        if (footer == null || footer.getInt(1) != sectionId) {
-            return false;
-        }
-        ByteBuffer next = in.peek(FOOTER_LENGTH + 1);
-        if (next == null) {
-            return true;
-        }
-        return switch (Byte.toUnsignedInt(next.get(FOOTER_LENGTH))) {
-            case Elements.SECTION_START, Elements.SECTION_FULL -> isHeader(in);
-            case Elements.SECTION_PART, Elements.SECTION_END -> isKnownId(in, knownIds);
-            case Elements.COMMAND -> isCommand(in);
-            case Elements.EOF -> isEnd(in);
-            default -> false;
-        };
-    }
-
-    private static boolean isKnownId(StreamReader in, IntPredicate knownIds) throws IOException {
-        ByteBuffer id = in.peek(FOOTER_LENGTH + 5);
-        return id != null && knownIds.test(id.getInt(FOOTER_LENGTH + 1));
-    }
-
-    /** A new section's id can be anything; its name is text. Name bytes are asked for one by one, see the class. */
-    private static boolean isHeader(StreamReader in) throws IOException {
-        int lengthAt = FOOTER_LENGTH + 5;
-        ByteBuffer head = in.peek(lengthAt + 1);
-        int length = head == null ? 0 : Byte.toUnsignedInt(head.get(lengthAt));
-        for (int i = 1; i <= length; i++) {
-            ByteBuffer name = in.peek(lengthAt + 1 + i);
-            if (name == null || !isPrintable(name.get(lengthAt + i))) {
+        int wanted = FOOTER_LENGTH;
+        while (true) {
+            ByteBuffer seen = in.peek(wanted);
+            if (seen == null) {
+                ByteBuffer rest = Objects.requireNonNull(in.peek(in.buffered()), "the rest");
+                return SectionEnd.endsWithInput(rest, rest.position(), rest.remaining());
+            }
+            int verdict = SectionEnd.judge(seen, seen.position(), wanted, sectionId, knownIds);
+            if (verdict == SectionEnd.END) {
+                return true;
+            }
+            if (verdict == SectionEnd.NO_END) {
                 return false;
             }
+            boolean silent = !expectDescription && in.buffered() < verdict;
+            if (silent && wanted == SectionEnd.LENGTH_WITH_EOF && SectionEnd.endsWithInput(seen, seen.position(), wanted)) {
+                return true;
+            }
+            wanted = verdict;
         }
-        return length > 0;
-    }
-
-    private static boolean isPrintable(byte c) {
-        return c >= 0x20 && c < 0x7F;
-    }
-
-    private static boolean isCommand(StreamReader in) throws IOException {
-        ByteBuffer head = in.peek(FOOTER_LENGTH + 5);
-        if (head == null) {
-            return false;
-        }
-        int command = Short.toUnsignedInt(head.getShort(FOOTER_LENGTH + 1));
-        int length = Short.toUnsignedInt(head.getShort(FOOTER_LENGTH + 3));
-        return command <= COMMAND_LAST
-                && switch (command) {
-                    case 1, 4, 5, 8, 9, 11 -> length == 0;
-                    case 2, 7 -> length == 4;
-                    case 3 -> length == 0 || length == 16;
-                    case 6 -> length >= 20;
-                    case 10 -> length >= 2 && length <= 1 + Names.MAX_LENGTH;
-                    default -> false;
-                };
-    }
-
-    private boolean isEnd(StreamReader in) throws IOException {
-        int beyond = FOOTER_LENGTH + 1;
-        if (!expectDescription && in.buffered() <= beyond) {
-            return true;
-        }
-        ByteBuffer next = in.peek(beyond + 1);
-        if (next == null) {
-            return true;
-        }
-        if (next.get(beyond) != Elements.VMDESCRIPTION) {
-            return false;
-        }
-        ByteBuffer description = in.peek(beyond + 6);
-        if (description == null) {
-            return false;
-        }
-        long length = Integer.toUnsignedLong(description.getInt(beyond + 1));
-        return length >= MIN_DESCRIPTION_LENGTH
-                && length <= MAX_DESCRIPTION_LENGTH
-                && description.get(beyond + 5) == '{';
     }
 }

@@ -18,7 +18,8 @@ public final class StreamReader {
     private static final ByteBuffer EMPTY = ByteBuffer.allocate(0);
 
     private final ChunkSource source;
-    private final ByteBuffer carry = ByteBuffer.allocateDirect(MAX_SLICE);
+    /** For pieces that lie in more than one chunk; many a reader never meets one. */
+    private @Nullable ByteBuffer carry;
 
     private ByteBuffer current = EMPTY;
     private boolean currentIsCarry;
@@ -205,6 +206,7 @@ public final class StreamReader {
     }
 
     private boolean fillCarry(int length) throws IOException {
+        ByteBuffer carry = carry();
         if (currentIsCarry) {
             carry.compact();
         } else {
@@ -233,6 +235,15 @@ public final class StreamReader {
         carry.flip();
         carry.order(ByteOrder.BIG_ENDIAN);
         return enough;
+    }
+
+    private ByteBuffer carry() {
+        ByteBuffer made = carry;
+        if (made == null) {
+            made = ByteBuffer.allocateDirect(MAX_SLICE);
+            carry = made;
+        }
+        return made;
     }
 
     private boolean fetch() throws IOException {
