@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.QmpException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;

@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.JsonObject;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

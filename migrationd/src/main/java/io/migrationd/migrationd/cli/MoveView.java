@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.JsonObject;
 import java.util.Optional;
 
 /** A move as the daemon described it. */

@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.QmpException;
 import java.time.Duration;
 
 /** Waits for the end of a move and shows how far it is. The move goes on by itself if nobody waits. */

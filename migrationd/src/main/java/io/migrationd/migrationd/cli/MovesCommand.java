@@ -1,5 +1,7 @@
 package io.migrationd.migrationd.cli;
 
+import io.migrationd.migrationd.qmp.JsonObject;
+import io.migrationd.migrationd.qmp.QmpException;
 import java.util.List;
 import java.util.Map;
 import picocli.CommandLine.Command;

@@ -65,6 +65,11 @@ abstract class MoveLoop<S> implements AutoCloseable {
         thread.start();
     }
 
+    /** Begins without an event: the first one is on its way. */
+    final void startListening() {
+        thread.start();
+    }
+
     /** Hands an event over; any thread. Dropped when the move is over. */
     final void offer(MoveEvent event) {
         offerTask(() -> handle(event));

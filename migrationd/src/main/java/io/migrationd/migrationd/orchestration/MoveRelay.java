@@ -17,6 +17,9 @@ interface MoveRelay extends AutoCloseable {
     /** What it has carried, for the report. */
     MoveTraffic traffic();
 
+    /** What its taps found out, at the source. */
+    Optional<SeenStream> stream();
+
     /** Closes all connections with QEMU and removes the socket. */
     @Override
     void close();

@@ -12,6 +12,7 @@ import io.migrationd.migrationd.move.MovePlan;
 import io.migrationd.migrationd.move.Outcome;
 import io.migrationd.migrationd.move.SourcePhase;
 import io.migrationd.migrationd.move.SourceState;
+import io.migrationd.migrationd.move.TargetState;
 import io.migrationd.migrationd.session.EventSink;
 import java.io.IOException;
 import java.time.Duration;
@@ -35,7 +36,7 @@ import org.slf4j.LoggerFactory;
  * All moves of QEMU guests of this daemon: starts those that are asked for here, takes those that peers ask for, goes on
  * with what an earlier daemon has left. Any thread. Owns the thread {@code move-timer}, and the loops.
  */
-public final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
+final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(MoveService.class);
 
     private static final int MOST_MOVES = 64;
@@ -52,6 +53,7 @@ public final class MoveService implements MoveOperations, MoveServices, AutoClos
     private final Map<String, SourceMove> sources = new LinkedHashMap<>();
     private final Map<UUID, TargetMove> targets = new LinkedHashMap<>();
     private final Deque<MoveView> ended = new ArrayDeque<>();
+    private final Deque<TargetMove> past = new ArrayDeque<>();
     private boolean closed;
 
     /** Does nothing before {@link #goOn}. */
@@ -124,6 +126,7 @@ public final class MoveService implements MoveOperations, MoveServices, AutoClos
                 .log("session of a peer is over"));
     }
 
+    /** Under way, or ended not long ago. */
     synchronized Optional<TargetMove> target(UUID id) {
         return Optional.ofNullable(targets.get(id));
     }
@@ -141,7 +144,16 @@ public final class MoveService implements MoveOperations, MoveServices, AutoClos
         if (arriving || sources.containsKey(guest)) {
             return Optional.of("guest '%s' is being moved already".formatted(guest));
         }
-        return parts.ownsElsewhere(uuid);
+        return parts.runsHere(uuid);
+    }
+
+    /** What the journal has of a move that no loop has any more. */
+    TargetState pastState(UUID id) {
+        return parts.pastTarget(id);
+    }
+
+    MoveServices services() {
+        return this;
     }
 
     synchronized void started(TargetMove move) {
@@ -196,7 +208,7 @@ public final class MoveService implements MoveOperations, MoveServices, AutoClos
 
     /** Every problem at once: what can't be asked is a problem, and what else can be asked is asked all the same. */
     private Looked look(GuestBook.DefinedGuest guest, MoveSettings settings, PeerLine line) {
-        List<Problem> problems = new ArrayList<>(MoveWishes.contradictions(settings));
+        List<Problem> problems = new ArrayList<>();
         parts.notOurs(guest.uuid()).ifPresent(why -> problems.add(new Problem("ownership", true, why)));
         Optional<GuestBook.SourceFacts> facts = Optional.empty();
         try {
@@ -310,7 +322,7 @@ public final class MoveService implements MoveOperations, MoveServices, AutoClos
             throw new CommandException("guest '%s' is not being moved from here".formatted(guest));
         }
         SourcePhase phase = move.state().phase();
-        if (!phase.mayBeCancelled()) {
+        if (!MoveWords.mayBeCancelled(phase)) {
             throw new CommandException(
                     "the move of '%s' is %s: the guest may be the destination's, it can't be cancelled any more"
                             .formatted(guest, MoveWords.word(phase)));
@@ -444,9 +456,12 @@ public final class MoveService implements MoveOperations, MoveServices, AutoClos
                 return;
             }
             // It stays to answer a source that asks again, until there are too many of them.
-            remember(MoveViews.of(move));
+            past.addLast(move);
+            while (past.size() > MOST_ENDED) {
+                TargetMove oldest = past.removeFirst();
+                targets.remove(oldest.id(), oldest);
+            }
         }
-        parts.answerer().keep(move);
     }
 
     private void remember(MoveView view) {

@@ -2,6 +2,7 @@ package io.migrationd.migrationd.orchestration;
 
 import io.migrationd.migrationd.guest.qemu.QemuMigration;
 import io.migrationd.migrationd.move.Outcome;
+import io.migrationd.migrationd.move.SourcePhase;
 import java.util.Locale;
 
 /** The words of moves in JSON, in logs and to people. */
@@ -28,6 +29,24 @@ final class MoveWords {
             case UNSURE ->
                 "nobody can say whether %s runs at %s: look there, then migrationctl moves reclaim --force (%s)"
                         .formatted(guest, job.peer(), reason);
+        };
+    }
+
+    /** The side that has the guest while the move is under way. */
+    static String where(SourcePhase phase) {
+        return switch (phase) {
+            case NEW, PREPARING, MOVING, STOPPING, SWITCHING, GATE, ABORTING, RETURNING -> "source";
+            case PAGING, RECOVERING, CLOSING -> "destination";
+            case FINISHING, PACKAGING, RELEASED, STRANDED, ENDED -> "unknown";
+        };
+    }
+
+    /** Before the gate was passed. */
+    static boolean mayBeCancelled(SourcePhase phase) {
+        return switch (phase) {
+            case NEW, PREPARING, MOVING, STOPPING, SWITCHING, GATE -> true;
+            case FINISHING, PACKAGING, RELEASED, PAGING, RECOVERING, CLOSING, RETURNING, ABORTING, STRANDED, ENDED ->
+                false;
         };
     }
 

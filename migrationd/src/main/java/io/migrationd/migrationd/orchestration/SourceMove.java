@@ -459,7 +459,6 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         } catch (IOException e) {
             log.atError().addKeyValue("move", id()).setCause(e).log("the end of the move is not in the journal");
         }
-        recorder.finish(this, how);
     }
 
     @Override
