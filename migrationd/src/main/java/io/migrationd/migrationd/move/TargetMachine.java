@@ -232,6 +232,7 @@ public final class TargetMachine {
         switch (now.phase()) {
             case PREPARING -> {
                 move(TargetPhase.STANDBY);
+                now = now.with(new QemuFact(QemuStatus.SETUP, Vcpus.INCOMING));
                 write();
                 actions.add(new OpenRelay());
                 send(new PeerMessage.Ready());
