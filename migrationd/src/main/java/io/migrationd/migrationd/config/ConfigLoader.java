@@ -38,6 +38,9 @@ public final class ConfigLoader {
     private static final Setting<Path> GUEST_SOCKET =
             new Setting<>("paths.guest-socket", "guest.sock", SettingType.absolutePath());
 
+    private static final Setting<Path> GUEST_DEFINITIONS =
+            new Setting<>("paths.guest-definitions", "/etc/migrationd/guests.d", SettingType.absolutePath());
+
     private static final Setting<Set<Integer>> OBSERVE_UIDS = uids("control.observe-uids");
     private static final Setting<Set<Integer>> OBSERVE_GIDS = gids("control.observe-gids");
     private static final Setting<Set<Integer>> OPERATE_UIDS = uids("control.operate-uids");
@@ -84,6 +87,7 @@ public final class ConfigLoader {
             RUNTIME,
             STATE,
             GUEST_SOCKET,
+            GUEST_DEFINITIONS,
             OBSERVE_UIDS,
             OBSERVE_GIDS,
             OPERATE_UIDS,
@@ -205,7 +209,8 @@ public final class ConfigLoader {
         PathsConfig paths = new PathsConfig(
                 runtime,
                 take(STATE),
-                take(GUEST_SOCKET, runtime.resolve(GUEST_SOCKET.fallback()).toString()));
+                take(GUEST_SOCKET, runtime.resolve(GUEST_SOCKET.fallback()).toString()),
+                take(GUEST_DEFINITIONS));
         DaemonConfig config = new DaemonConfig(
                 paths,
                 takeControl(),

@@ -30,7 +30,8 @@ class ConfigLoaderTest {
                         new PathsConfig(
                                 Path.of("/run/migrationd"),
                                 Path.of("/var/lib/migrationd"),
-                                Path.of("/run/migrationd/guest.sock")),
+                                Path.of("/run/migrationd/guest.sock"),
+                                Path.of("/etc/migrationd/guests.d")),
                         new ControlConfig(Accounts.NONE, Accounts.NONE, Accounts.NONE, 0660, 64, 1 << 20, 4 << 20),
                         new StreamConfig(false),
                         new LimitsConfig(16L << 30, 256, 256 << 20, 10_000, 30_000),
