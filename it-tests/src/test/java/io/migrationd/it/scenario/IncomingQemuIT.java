@@ -10,10 +10,13 @@ import io.migrationd.migrationd.guest.qemu.GuestDefinitions;
 import io.migrationd.migrationd.guest.qemu.IncomingQemu;
 import io.migrationd.migrationd.guest.qemu.QemuFacts;
 import io.migrationd.migrationd.guest.qemu.QemuProcessId;
+import io.migrationd.migrationd.guest.qemu.TargetFacts;
+import io.migrationd.migrationd.guest.qemu.TargetProbe;
 import io.migrationd.migrationd.qmp.QmpEvents;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -74,6 +77,34 @@ class IncomingQemuIT {
         assertThat(first.process().isAlive()).isFalse();
         IncomingQemu.Started second = start(definition);
         second.process().kill(Optional.of(second.monitor()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("qemus")
+    void isProbedForWhatItCanDo(QemuBinary binary) throws Exception {
+        GuestDefinition definition = definition(binary);
+        TargetProbe probe = new TargetProbe("1.0", folder.resolve("p"));
+        TargetFacts facts = probe.collect(Optional.of(definition), List.of("other"));
+        assertThat(facts.problems()).isEmpty();
+        assertThat(facts.clashes()).containsExactly("other");
+        assertThat(facts.uuid()).contains(definition.uuid());
+        assertThat(facts.way()).isEqualTo(TargetFacts.Way.START);
+        assertThat(facts.availableBytes()).isPositive();
+        TargetFacts.QemuAbilities qemu = facts.qemu().orElseThrow();
+        assertThat(qemu.version()).hasToString(binary.version());
+        assertThat(qemu.machineTypes()).contains("pc-i440fx-7.2");
+        assertThat(qemu.cpuModels()).contains("qemu64");
+        assertThat(qemu.capabilities()).contains("postcopy-ram");
+        assertThat(qemu.parameters()).contains("downtime-limit");
+        assertThat(folder.resolve("p")).isEmptyDirectory();
+        // The second time it is known.
+        assertThat(probe.collect(Optional.of(definition), List.of()).qemu().orElseThrow()).isSameAs(qemu);
+
+        IncomingQemu.Started started = start(definition);
+        TargetFacts taken = probe.collect(Optional.of(definition), List.of());
+        assertThat(taken.clashes()).singleElement().asString().contains("a QEMU answers at");
+        started.process().kill(Optional.of(started.monitor()));
+        assertThat(probe.collect(Optional.empty(), List.of()).way()).isEqualTo(TargetFacts.Way.NONE);
     }
 
     private IncomingQemu.Started start(GuestDefinition definition) throws Exception {
