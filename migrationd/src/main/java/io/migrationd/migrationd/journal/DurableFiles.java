@@ -10,11 +10,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.Objects;
 
 /** Small files that are either the old or the new one, also after a power cut. */
-final class DurableFiles {
+public final class DurableFiles {
     private DurableFiles() {}
 
     /** Replaces a file. On stable storage when it returns. */
-    static void replace(Path file, byte[] content) throws IOException {
+    public static void replace(Path file, byte[] content) throws IOException {
         Path directory = directoryOf(file);
         Path fresh = file.resolveSibling(file.getFileName() + ".new");
         try (FileChannel out = FileChannel.open(
@@ -38,6 +38,10 @@ final class DurableFiles {
 
     private static Path directoryOf(Path file) {
         return Objects.requireNonNull(file.toAbsolutePath().getParent(), "a file lies in a directory");
+    }
+
+    static void syncDirectoryOf(Path file) throws IOException {
+        sync(directoryOf(file));
     }
 
     private static void sync(Path directory) throws IOException {

@@ -200,7 +200,7 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     @Override
     public List<Problem> check(String guest, MoveWish wish) throws CommandException {
         GuestBook.DefinedGuest defined = defined(guest);
-        return look(defined, MoveWishes.settings(wish, defined.defaults()), line(wish.to()))
+        return look(defined, MoveSettings.of(wish, defined.defaults()), line(wish.to()))
                 .problems();
     }
 
@@ -260,7 +260,7 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         synchronized (this) {
             refuseIfMoving(defined);
         }
-        MoveSettings settings = MoveWishes.settings(wish, defined.defaults());
+        MoveSettings settings = MoveSettings.of(wish, defined.defaults());
         PeerLine line = line(wish.to());
         Looked looked = look(defined, settings, line);
         List<Problem> errors = looked.problems().stream().filter(Problem::error).toList();

@@ -1,10 +1,15 @@
 package io.migrationd.migrationd.orchestration;
 
+import io.migrationd.migrationd.control.CommandException;
+import io.migrationd.migrationd.control.MoveOperations.MoveWish;
 import io.migrationd.migrationd.control.MoveOperations.PostcopyUse;
 import io.migrationd.migrationd.peer.MoveOrder;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How a move is to be made: what was asked for, over what the guest's definition says.
@@ -36,6 +41,43 @@ public record MoveSettings(
 
     /** QEMU throttles a guest by no more than this while the policy has not asked for it. */
     static final long THROTTLE_OFF_PERCENT = 1;
+
+    /**
+     * What was asked for, over what the definition says.
+     *
+     * @throws CommandException if the whole makes no sense
+     */
+    static MoveSettings of(MoveWish wish, MoveSettings defaults) throws CommandException {
+        long downtime = or(wish.downtimeLimitMillis(), defaults.downtimeLimitMillis());
+        // A limit that was asked for is not raised beyond what was asked for, unless that was said as well.
+        long mostDowntime = wish.maxDowntimeMillis() != null
+                ? wish.maxDowntimeMillis()
+                : Math.max(downtime, defaults.maxDowntimeMillis());
+        if (downtime < 1 || mostDowntime < downtime) {
+            throw new CommandException(
+                    "downtime-limit %d ms and max-downtime %d ms: 1 and more, and the second not less than the first"
+                            .formatted(downtime, mostDowntime));
+        }
+        boolean preempt = or(wish.preempt(), defaults.preempt());
+        var postcopy = Optional.ofNullable(wish.postcopy()).orElse(defaults.postcopy());
+        return new MoveSettings(
+                postcopy,
+                preempt,
+                or(wish.multifdChannels(), defaults.multifdChannels()),
+                or(wish.xbzrle(), defaults.xbzrle()),
+                or(wish.autoConverge(), defaults.autoConverge()),
+                downtime,
+                mostDowntime,
+                or(wish.timeBudgetMillis(), defaults.timeBudgetMillis()),
+                or(wish.maxBandwidth(), defaults.maxBandwidth()),
+                or(wish.maxPostcopyBandwidth(), defaults.maxPostcopyBandwidth()),
+                or(wish.keepSource(), defaults.keepSource()),
+                or(wish.retries(), defaults.retries()));
+    }
+
+    private static <T> T or(@Nullable T wished, T fallback) {
+        return Objects.requireNonNullElse(wished, fallback);
+    }
 
     boolean mayUsePostcopy() {
         return postcopy != PostcopyUse.NEVER;
