@@ -29,6 +29,11 @@ public record SerialLog(List<Path> files) {
         return lines.isEmpty() ? 0 : Integer.parseUnsignedInt(lines.getLast(), 10, 18, 16);
     }
 
+    /** Complete lines so far. */
+    public int lineCount() throws IOException {
+        return lines().size();
+    }
+
     /** What is wrong with the output: errors that the guest found, rounds missing, repeated or garbled. */
     public List<String> damage() throws IOException {
         List<String> damage = new ArrayList<>();
