@@ -1,6 +1,7 @@
 package io.migrationd.it.peer;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -15,6 +16,9 @@ import java.util.concurrent.TimeoutException;
  */
 public final class MigratingQemus implements AutoCloseable {
     private static final Duration DEADLINE = Duration.ofSeconds(30);
+
+    /** Between the end of a QMP connection and that of its process. */
+    private static final Duration END_DEADLINE = Duration.ofSeconds(5);
 
     private final Path folder;
     private final QemuProcess source;
@@ -114,7 +118,14 @@ public final class MigratingQemus implements AutoCloseable {
 
     /** Whether the guest of that QEMU runs: false also if the process has ended. */
     public static boolean runs(QemuProcess qemu) throws Exception {
-        return qemu.isAlive() && qemu.migration().runState().equals("running");
+        try {
+            return qemu.isAlive() && qemu.migration().runState().equals("running");
+        } catch (IOException e) {
+            if (qemu.hasEnded(END_DEADLINE)) {
+                return false;
+            }
+            throw e;
+        }
     }
 
     /** How many copies of the guest run. */

@@ -108,6 +108,11 @@ public final class QemuProcess implements AutoCloseable {
         return process.awaitExit(deadline);
     }
 
+    /** Waits for the process to end; false if it is still there after {@code deadline}. */
+    public boolean hasEnded(Duration deadline) throws InterruptedException {
+        return process.hasEnded(deadline);
+    }
+
     /** Whether the process runs. */
     public boolean isAlive() {
         return process.isAlive();

@@ -89,9 +89,9 @@ class RelayPressureIT extends RelayScenario {
             startPrecopy(qemus, by(Conduct.good()));
             stall();
             assertGuestGoesOn(qemus.source());
-            qemus.source().migration().execute("migrate_cancel", Map.of());
-            qemus.awaitSource("cancelled");
+            cancel(qemus);
             assertThat(MigratingQemus.runs(qemus.source())).isTrue();
+            assertGuestGoesOn(qemus.source());
         });
     }
 
@@ -102,6 +102,7 @@ class RelayPressureIT extends RelayScenario {
         withQemus(qemu, Arrival.RUNS, qemus -> {
             qemus.enable("auto-converge");
             startPrecopy(qemus, by(Conduct.good()));
+            Await.until("throttle", DEADLINE, () -> throttle(qemus) > 0, qemus::facts);
             stall();
             QmpClient monitor = qemus.source().qmp();
             if (isOld(qemu)) {
@@ -126,10 +127,9 @@ class RelayPressureIT extends RelayScenario {
         withQemus(qemu, Arrival.STAYS_STOPPED, qemus -> {
             qemus.enable("pause-before-switchover");
             startPrecopy(qemus, by(Conduct.good()));
-            qemus.source().migration().set(Map.of("max-bandwidth", 1 << 30, "downtime-limit", 60_000));
+            // At this bandwidth the rest that is let through is far more than the buffers under way take.
+            qemus.source().migration().set(Map.of("downtime-limit", 60_000));
             qemus.awaitSource("pre-switchover");
-            assertThat(qemus.source().migration().info().path("ram").path("remaining").asLong())
-                    .isGreaterThan(MEBIBYTE);
             stall();
             QmpClient monitor = qemus.source().qmp();
             assertThat(monitor.answers(WINDOW)).isTrue();
@@ -160,6 +160,14 @@ class RelayPressureIT extends RelayScenario {
             awaitBoth(qemus, "completed");
             assertMoved(qemus);
         });
+    }
+
+    private static int throttle(MigratingQemus qemus) throws Exception {
+        return qemus.source()
+                .migration()
+                .info()
+                .path("cpu-throttle-percentage")
+                .asInt();
     }
 
     private void stall() {

@@ -369,8 +369,7 @@ class RelayRulesIT extends RelayScenario {
             Await.until("both connections", DEADLINE, () -> relay().connectedCount() == 2, qemus::facts);
             assertThat(MigratingQemus.staysWithout(qemus.source(), "STOP", WINDOW))
                     .isTrue();
-            qemus.source().migration().execute("migrate_cancel", Map.of());
-            qemus.awaitSource("cancelled");
+            cancel(qemus);
             assertThat(MigratingQemus.runs(qemus.source())).isTrue();
             assertThat(MigratingQemus.runs(qemus.destination())).isFalse();
         });

@@ -142,6 +142,16 @@ abstract class RelayScenario {
         qemus.source().migration().set(Map.of("max-postcopy-bandwidth", 0));
     }
 
+    /** The cancel closes the connection first: a QEMU whose thread sees that before the cancel says that it failed. */
+    void cancel(MigratingQemus qemus) throws Exception {
+        qemus.source().migration().execute("migrate_cancel", Map.of());
+        Await.until(
+                "end of the migration",
+                DEADLINE,
+                () -> List.of("cancelled", "failed").contains(qemus.source().migration().status()),
+                qemus::facts);
+    }
+
     void awaitBoth(MigratingQemus qemus, String status) throws Exception {
         qemus.awaitSource(status);
         qemus.awaitDestination(status);
