@@ -1,6 +1,7 @@
 package io.migrationd.migrationd;
 
 import io.migrationd.migrationd.cli.InspectCommand;
+import io.migrationd.migrationd.sample.BootGuestCommand;
 import io.migrationd.migrationd.sample.SampleGuestCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -15,7 +16,13 @@ import picocli.CommandLine.IVersionProvider;
         mixinStandardHelpOptions = true,
         versionProvider = Main.Version.class,
         synopsisSubcommandLabel = "COMMAND",
-        subcommands = {ServeCommand.class, CheckConfigCommand.class, InspectCommand.class, SampleGuestCommand.class})
+        subcommands = {
+            ServeCommand.class,
+            CheckConfigCommand.class,
+            InspectCommand.class,
+            SampleGuestCommand.class,
+            BootGuestCommand.class
+        })
 public final class Main {
     private Main() {}
 

@@ -1,7 +1,7 @@
 package io.migrationd.it.bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.migrationd.it.guest.BootGuest;
+import io.migrationd.migrationd.sample.BootGuest;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine;

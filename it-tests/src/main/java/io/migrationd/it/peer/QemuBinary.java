@@ -14,7 +14,7 @@ import java.util.stream.Stream;
 /**
  * A QEMU that may or may not be installed.
  *
- * @param name {@code system} or {@code newer}
+ * @param name {@code system}, {@code newer} or {@code newest}
  * @param path where it is, if it is
  * @param hint how to get it
  */
@@ -37,14 +37,30 @@ public record QemuBinary(String name, Optional<Path> path, String hint) {
      * installed below the project root.
      */
     public static QemuBinary newer() {
-        Stream<Path> candidates = Stream.concat(
-                Stream.ofNullable(System.getenv("MIGRATIOND_QEMU_NEW")).map(Path::of),
-                parents(Path.of("").toAbsolutePath()).map(folder -> folder.resolve(".local/qemu-new")));
-        Optional<Path> found = candidates
+        return new QemuBinary(
+                "newer",
+                find("MIGRATIOND_QEMU_NEW", ".local/qemu-new"),
+                "no newer QEMU (bin/install-newer-qemu installs one)");
+    }
+
+    /**
+     * A still newer one, which no test needs but some take along: what MIGRATIOND_QEMU_NEWEST names, or what is in
+     * {@code .local/qemu-newest} below the project root.
+     */
+    public static QemuBinary newest() {
+        return new QemuBinary(
+                "newest",
+                find("MIGRATIOND_QEMU_NEWEST", ".local/qemu-newest"),
+                "no still newer QEMU (bin/install-newer-qemu --folder .local/qemu-newest, with a newer suite)");
+    }
+
+    private static Optional<Path> find(String variable, String folderName) {
+        return Stream.concat(
+                        Stream.ofNullable(System.getenv(variable)).map(Path::of),
+                        parents(Path.of("").toAbsolutePath()).map(folder -> folder.resolve(folderName)))
                 .map(candidate -> Files.isDirectory(candidate) ? candidate.resolve(PROGRAM) : candidate)
                 .filter(Files::isExecutable)
                 .findFirst();
-        return new QemuBinary("newer", found, "no newer QEMU (bin/install-newer-qemu installs one)");
     }
 
     /** Both, also if missing. */
@@ -64,6 +80,12 @@ public record QemuBinary(String name, Optional<Path> path, String hint) {
             return matcher.group(1);
         }
         throw new IOException("%s --version said: %s".formatted(program(), text));
+    }
+
+    /** The first number of {@link #version}. */
+    public int majorVersion() throws IOException, InterruptedException {
+        String version = version();
+        return Integer.parseInt(version.substring(0, version.indexOf('.')));
     }
 
     String program() {

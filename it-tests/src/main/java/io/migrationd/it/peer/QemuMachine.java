@@ -41,7 +41,8 @@ public record QemuMachine(
         }
     }
 
-    List<String> arguments() throws IOException {
+    /** What QEMU is started with, besides serial line, QMP and name. */
+    public List<String> arguments() throws IOException {
         List<String> arguments = new ArrayList<>(List.of("-accel", "tcg", "-nodefaults", "-display", "none"));
         String machine = type;
         if (backend != Backend.PLAIN) {

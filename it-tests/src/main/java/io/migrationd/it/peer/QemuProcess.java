@@ -27,20 +27,32 @@ public final class QemuProcess implements AutoCloseable {
 
     /** Starts a QEMU whose guest stands still until {@code cont}. */
     public static QemuProcess start(QemuBinary binary, String name, QemuMachine machine, Path folder) throws Exception {
-        return start(binary, name, machine, folder, List.of("-S"));
+        return start(binary, name, machine.arguments(), folder);
+    }
+
+    /** As the other, with the machine as arguments of QEMU. */
+    public static QemuProcess start(QemuBinary binary, String name, List<String> arguments, Path folder)
+            throws Exception {
+        return start(binary, name, arguments, folder, List.of("-S"));
     }
 
     /** Starts a QEMU that waits for {@code migrate-incoming}; its guest stands still also after that. */
     public static QemuProcess startIncoming(QemuBinary binary, String name, QemuMachine machine, Path folder)
             throws Exception {
-        return start(binary, name, machine, folder, List.of("-S", "-incoming", "defer"));
+        return startIncoming(binary, name, machine.arguments(), folder);
+    }
+
+    /** As the other, with the machine as arguments of QEMU. */
+    public static QemuProcess startIncoming(QemuBinary binary, String name, List<String> arguments, Path folder)
+            throws Exception {
+        return start(binary, name, arguments, folder, List.of("-S", "-incoming", "defer"));
     }
 
     private static QemuProcess start(
-            QemuBinary binary, String name, QemuMachine machine, Path folder, List<String> mode) throws Exception {
+            QemuBinary binary, String name, List<String> arguments, Path folder, List<String> mode) throws Exception {
         Path socket = folder.resolve(name + ".qmp");
         List<String> command = new ArrayList<>(List.of(binary.program(), "-name", name));
-        command.addAll(machine.arguments());
+        command.addAll(arguments);
         command.addAll(List.of("-serial", "file:" + folder.resolve(name + ".serial")));
         command.addAll(List.of("-qmp", "unix:" + socket + ",server=on,wait=off"));
         command.addAll(mode);
@@ -89,6 +101,16 @@ public final class QemuProcess implements AutoCloseable {
     /** Process state and standard error, for messages. */
     public String facts() {
         return process.facts();
+    }
+
+    /** Waits for the process to end by itself and returns its exit code. */
+    public int awaitExit(Duration deadline) throws InterruptedException, TimeoutException {
+        return process.awaitExit(deadline);
+    }
+
+    /** Waits for the process to end; false if it is still there after {@code deadline}. */
+    public boolean hasEnded(Duration deadline) throws InterruptedException {
+        return process.hasEnded(deadline);
     }
 
     /** Whether the process runs. */

@@ -98,6 +98,16 @@ public final class QmpClient implements AutoCloseable {
         return run("execute", command, arguments);
     }
 
+    /** Whether query-status is answered within {@code deadline}. An answer that comes later is dropped. */
+    public boolean answers(Duration deadline) throws IOException, InterruptedException {
+        try {
+            run("execute", "query-status", Map.of(), deadline);
+            return true;
+        } catch (TimeoutException e) {
+            return false;
+        }
+    }
+
     /** Runs a command out of band: it is answered even while the peer's main loop is blocked. */
     public JsonNode executeOob(String command, Map<String, ?> arguments)
             throws IOException, TimeoutException, InterruptedException {
@@ -141,6 +151,11 @@ public final class QmpClient implements AutoCloseable {
 
     private JsonNode run(String kind, String command, Map<String, ?> arguments)
             throws IOException, TimeoutException, InterruptedException {
+        return run(kind, command, arguments, COMMAND_DEADLINE);
+    }
+
+    private JsonNode run(String kind, String command, Map<String, ?> arguments, Duration deadline)
+            throws IOException, TimeoutException, InterruptedException {
         int id;
         synchronized (this) {
             id = ++lastId;
@@ -151,7 +166,7 @@ public final class QmpClient implements AutoCloseable {
             }
         }
         JsonNode answer =
-                await("answer to " + command, COMMAND_DEADLINE, () -> Optional.ofNullable(answers.remove(id)));
+                await("answer to " + command, deadline, () -> Optional.ofNullable(answers.remove(id)));
         JsonNode error = answer.path("error");
         if (error.isMissingNode()) {
             return answer.path("return");

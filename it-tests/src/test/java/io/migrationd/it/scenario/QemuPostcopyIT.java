@@ -5,8 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.migrationd.it.guest.RamReport;
-import io.migrationd.it.guest.SerialLog;
+import io.migrationd.migrationd.sample.RamReport;
+import io.migrationd.migrationd.sample.SerialLog;
 import io.migrationd.it.peer.DaemonProcess;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.MigrationctlProcess;

@@ -2,7 +2,7 @@ package io.migrationd.it.scenario;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.migrationd.it.guest.RamReport;
+import io.migrationd.migrationd.sample.RamReport;
 import io.migrationd.it.peer.QemuProcess;
 import io.migrationd.it.peer.RamImages;
 import io.migrationd.it.scenario.Scenario.Extra;

@@ -3,9 +3,9 @@ package io.migrationd.it.scenario;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.migrationd.it.guest.BootGuest;
-import io.migrationd.it.guest.RamReport;
-import io.migrationd.it.guest.SerialLog;
+import io.migrationd.migrationd.sample.BootGuest;
+import io.migrationd.migrationd.sample.RamReport;
+import io.migrationd.migrationd.sample.SerialLog;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.QemuBinary;

@@ -1,6 +1,7 @@
 /**
- * A guest that proves its own migration: it writes its RAM all the time and can tell, wherever it goes on, whether
- * every page is whole and the newest. It speaks docs/guest-protocol.md and is the model for a VMM's side of it.
+ * Guests that prove their own migration: they write their RAM all the time and can tell, wherever they go on, whether
+ * every page is whole and the newest. The sample guest speaks docs/guest-protocol.md and is the model for a VMM's side
+ * of it; the boot guest is a firmware image that does the same inside QEMU.
  */
 @NullMarked
 package io.migrationd.migrationd.sample;

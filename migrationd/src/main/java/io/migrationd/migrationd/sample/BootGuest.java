@@ -1,4 +1,4 @@
-package io.migrationd.it.guest;
+package io.migrationd.migrationd.sample;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,7 +14,7 @@ import java.util.List;
  * MiB:
  *
  * <pre>
- * cold pages        pseudo-random, written once; the first vCPU checks one of them in each round
+ * cold pages        pseudo-random, written once; the first vCPU checks one of them in each round, or each more often
  * area of vCPU 0    control page, hot pages, blink pages
  * area of vCPU 1    the same
  * </pre>
@@ -26,8 +26,12 @@ import java.util.List;
  * damage prints {@code E<vcpu> <round> <page>}, all numbers as eight hex digits.
  *
  * @param delayLoops length of the pause after each page: it sets the dirty rate
+ * @param coldChecks cold pages, all over them, that each vCPU checks after each of its own pages; 0: the first one
+ *     checks one in each round
+ * @param ramMebibytes RAM without the odd end of {@link #memoryBytes()}
  */
-public record BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, int delayLoops) {
+public record BootGuest(
+        int vcpus, int coldPages, int hotPages, int blinkPages, int delayLoops, int coldChecks, int ramMebibytes) {
     /** Size of a page. */
     public static final int PAGE_BYTES = 4096;
 
@@ -47,17 +51,56 @@ public record BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, 
     private static final int STRIDE = 0x200;
     private static final int LAST_DWORD = PAGE_BYTES - 4;
     private static final int BLINK_OFFSET = 0x20;
+    private static final int LEAST_MEBIBYTES = 16;
+    private static final int MOST_MEBIBYTES = 1024;
+    /** From one cold page to the next one to check: far enough that the page behind a requested one does not help. */
+    private static final int COLD_STEP = 7919;
 
     /** Checks the sizes. */
     public BootGuest {
         if (vcpus < 1 || vcpus > 2 || coldPages < 1 || hotPages < 1 || blinkPages < 0 || delayLoops < 1) {
             throw new IllegalArgumentException("vcpus 1 or 2, cold and hot pages and delay at least 1");
         }
+        if (coldChecks < 0 || coldPages % COLD_STEP == 0) {
+            throw new IllegalArgumentException(
+                    "cold checks at least 0, cold pages no multiple of %d".formatted(COLD_STEP));
+        }
+        long used = COLD_BASE + PAGE_BYTES * (coldPages + (long) vcpus * (1 + hotPages + blinkPages));
+        if (ramMebibytes < LEAST_MEBIBYTES || ramMebibytes > MOST_MEBIBYTES || used > (long) ramMebibytes << 20) {
+            throw new IllegalArgumentException("%d MiB of RAM for %d bytes: expected room for them, and %d to %d MiB"
+                    .formatted(ramMebibytes, used, LEAST_MEBIBYTES, MOST_MEBIBYTES));
+        }
+    }
+
+    /** A guest of 16 MiB that looks at its cold pages now and then. */
+    public BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, int delayLoops) {
+        this(vcpus, coldPages, hotPages, blinkPages, delayLoops, 0, LEAST_MEBIBYTES);
     }
 
     /** A guest with 1 MiB of cold pages and 64 hot pages for each vCPU; a round takes some 10 ms. */
     public static BootGuest standard(int vcpus) {
         return new BootGuest(vcpus, 256, 64, 4, 100_000);
+    }
+
+    /** The same with so much RAM, of which {@code coldMebibytes} are cold pages. */
+    public BootGuest withRam(int mebibytes, int coldMebibytes) {
+        int pages = coldMebibytes * (1 << 20) / PAGE_BYTES;
+        return new BootGuest(vcpus, pages, hotPages, blinkPages, delayLoops, coldChecks, mebibytes);
+    }
+
+    /** The same, with so many hot pages for each vCPU and that pause: what sets the dirty rate. */
+    public BootGuest withHotPages(int pages, int loops) {
+        return new BootGuest(vcpus, coldPages, pages, blinkPages, loops, coldChecks, ramMebibytes);
+    }
+
+    /** The same, and it looks for its cold pages all the time: in postcopy most of its looks are faults. */
+    public BootGuest touchingCold() {
+        return new BootGuest(vcpus, coldPages, hotPages, blinkPages, delayLoops, 1, ramMebibytes);
+    }
+
+    /** The arguments of QEMU that belong to it, besides the machine; {@code firmware} holds {@link #firmware()}. */
+    public List<String> qemuArguments(Path firmware) {
+        return List.of("-m", memoryBytes() + "B", "-smp", Integer.toString(vcpus), "-bios", firmware.toString());
     }
 
     /**
@@ -66,7 +109,7 @@ public record BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, 
      * without telling TCG's TLB; with it, 7.2.22 lost writes of this guest in every live migration that we tried.
      */
     public long memoryBytes() {
-        return (16L << 20) + 2 * PAGE_BYTES;
+        return ((long) ramMebibytes << 20) + 2 * PAGE_BYTES;
     }
 
     /** The 64 KiB image for {@code -bios}. It is mapped below 1 MiB and below 4 GiB. */
@@ -189,6 +232,7 @@ public record BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, 
         a.op("85 DB").jump("0F 84", "fill"); // test ebx, ebx; jz fill
         a.op("81 C4", PAGE_BYTES); // add esp, page
         a.op("BD", area(1)); // mov ebp, area 1
+        a.op("C7 45 10", coldPages / 2); // mov [ebp+16], half (cold pages checked so far)
         a.jump("E9", "work"); // jmp work
 
         a.label("fill").op("BF", COLD_BASE); // mov edi, cold
@@ -230,12 +274,23 @@ public record BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, 
         a.op("FF 45 04"); // inc dword [ebp+4] (step)
         a.op("BA", delayLoops); // mov edx, delay
         a.label("delay").op("4A").jump("0F 85", "delay"); // dec edx; jnz delay
+        coldChecks(a);
         a.op("8B 4D 0C 41"); // mov ecx, [ebp+12]; inc ecx
         a.op("81 F9", pagesPerVcpu()).jump("0F 82", "page"); // cmp ecx, pages; jb page
         a.op("85 DB").jump("0F 85", "round"); // test ebx, ebx; jnz round
-        a.jump("E8", "coldCheck"); // call coldCheck
+        if (coldChecks == 0) {
+            a.jump("E8", "coldCheck"); // call coldCheck
+        }
         a.jump("E8", "report"); // call report
         a.jump("E9", "round"); // jmp round
+    }
+
+    private void coldChecks(Assembler a) {
+        if (coldChecks > 0) {
+            a.op("C7 45 14", coldChecks); // mov [ebp+20], checks
+            a.label("coldAgain").jump("E8", "coldCheck"); // call coldCheck
+            a.op("FF 4D 14").jump("0F 85", "coldAgain"); // dec [ebp+20]; jnz coldAgain
+        }
     }
 
     /** write and check: ecx is the index of the page. Both spoil eax, edx, esi and edi. */
@@ -275,7 +330,8 @@ public record BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, 
     }
 
     private void coldCheck(Assembler a) {
-        a.label("coldCheck").op("8B 45 08 31 D2"); // mov eax, [ebp+8]; xor edx, edx
+        a.label("coldCheck").op("FF 45 10 8B 45 10"); // inc [ebp+16]; mov eax, [ebp+16]
+        a.op("69 C0", COLD_STEP).op("31 D2"); // imul eax, eax, step; xor edx, edx
         a.op("B9", coldPages).op("F7 F1"); // mov ecx, pages; div ecx
         a.op("89 D1"); // mov ecx, edx
         a.op("89 CF C1 E7 0C"); // mov edi, ecx; shl edi, 12

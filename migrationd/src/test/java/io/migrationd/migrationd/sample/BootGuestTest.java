@@ -1,4 +1,4 @@
-package io.migrationd.it.guest;
+package io.migrationd.migrationd.sample;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,4 +1,4 @@
-package io.migrationd.it.guest;
+package io.migrationd.migrationd.sample;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -27,6 +27,11 @@ public record SerialLog(List<Path> files) {
     public int lastRoundOfSecond() throws IOException {
         List<String> lines = lines();
         return lines.isEmpty() ? 0 : Integer.parseUnsignedInt(lines.getLast(), 10, 18, 16);
+    }
+
+    /** Complete lines so far. */
+    public int lineCount() throws IOException {
+        return lines().size();
     }
 
     /** What is wrong with the output: errors that the guest found, rounds missing, repeated or garbled. */
