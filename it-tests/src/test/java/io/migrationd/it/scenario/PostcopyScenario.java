@@ -82,6 +82,11 @@ record PostcopyScenario(
         return destination;
     }
 
+    /** One that waits, and whose guest stands still until {@code cont}. */
+    QemuProcess startFresh(Path folder, String name) throws Exception {
+        return QemuProcess.startIncoming(qemu, name, machine(folder), folder);
+    }
+
     private QemuMachine machine(Path folder) throws IOException {
         Path firmware = Files.write(folder.resolve("guest.bin"), guest().firmware());
         return new QemuMachine("pc", guest().memoryBytes(), vcpus, backend, firmware, false, Optional.empty());

@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -192,6 +193,27 @@ public final class IncomingMigration implements AutoCloseable {
     public boolean pause() {
         PostcopyReception receiving = reception;
         return receiving != null && receiving.pauseByHand();
+    }
+
+    /**
+     * Breaks the connection of a postcopy, if there is one, and takes no other. False when the source has sent
+     * everything and waits for our word: a QEMU would run its old copy if it did not get that.
+     */
+    public boolean stopTaking() {
+        PostcopyReception receiving = reception;
+        return receiving == null || receiving.stopTaking();
+    }
+
+    /** Whether the source of a postcopy has sent everything, so that only our word is left. */
+    public boolean isWordDue() {
+        PostcopyReception receiving = reception;
+        return receiving != null && receiving.isWordDue();
+    }
+
+    /** Bytes of RAM that a postcopy still waits for; empty before there is one. */
+    public OptionalLong missingBytes() {
+        PostcopyReception receiving = reception;
+        return receiving == null ? OptionalLong.empty() : OptionalLong.of(receiving.missingBytes());
     }
 
     /** migrate-recover: awaits the source at another address, or again at the same. */
@@ -560,6 +582,16 @@ public final class IncomingMigration implements AutoCloseable {
             request.acceptance().postcopyEnded(true);
             end(Event.COMPLETE, null);
             answerFromNowOn(ShutStatus.COMPLETE);
+        }
+
+        @Override
+        public void delayed(IOException cause) {
+            lock.lock();
+            try {
+                failure = cause;
+            } finally {
+                lock.unlock();
+            }
         }
 
         @Override

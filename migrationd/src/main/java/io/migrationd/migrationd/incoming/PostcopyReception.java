@@ -1,6 +1,7 @@
 package io.migrationd.migrationd.incoming;
 
 import io.migrationd.migrationd.guest.Guest;
+import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.incoming.IncomingStatus.Event;
 import io.migrationd.migrationd.incoming.PostcopyPages.PageCounts;
 import io.migrationd.migrationd.link.Links;
@@ -54,6 +55,8 @@ final class PostcopyReception implements AutoCloseable {
     /** A preempt channel that ends in order may be the end of the migration: the main connection says so in time. */
     private static final long LAST_WORD_NANOS = TimeUnit.SECONDS.toNanos(2);
 
+    private static final long DURABLE_RETRY_NANOS = TimeUnit.SECONDS.toNanos(1);
+
     private final IncomingRequest request;
     private final Guest guest;
     private final IncomingMemory memory;
@@ -78,6 +81,11 @@ final class PostcopyReception implements AutoCloseable {
     private boolean recovering;
 
     private boolean held;
+    /** The source has sent everything and waits for our word; until it has that, a break may let it run again. */
+    private boolean wordDue;
+
+    private boolean gone;
+
     private boolean ended;
     private boolean closed;
     private int threads;
@@ -96,6 +104,9 @@ final class PostcopyReception implements AutoCloseable {
 
         /** Every page is here. Makes it durable. */
         void complete() throws IOException;
+
+        /** That failed and is tried again, with the source kept waiting. */
+        void delayed(IOException cause);
 
         /** The source has heard of the end. */
         void sourceKnows();
@@ -363,11 +374,11 @@ final class PostcopyReception implements AutoCloseable {
         Heard heard = new Heard(connection);
         try (Links.Watch _ = request.links().watch(connection.channel(), heard::verdict)) {
             readSections(connection, heard);
+            requireWord();
             awaitUrgentPages();
             awaitRun();
             memory.finish();
-            guest.completeIncoming();
-            owner.complete();
+            makeDurable(connection);
         } catch (IOException e) {
             return e;
         } catch (RuntimeException e) {
@@ -377,6 +388,75 @@ final class PostcopyReception implements AutoCloseable {
         }
         lastWord(connection, heard.heartbeats);
         return null;
+    }
+
+    /** From now on nobody breaks this connection for a reason that can wait. */
+    private void requireWord() throws IOException {
+        lock.lock();
+        try {
+            if (held || closed) {
+                throw new IOException("paused by an operator");
+            }
+            wordDue = true;
+            gone = false;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * A disk that is full or broken must not make us let go of the source: a QEMU of 10.0 and later takes a break here
+     * for a failure and runs its old copy (spec: 07, row 18). Nothing runs on a parked guest, so that there is time.
+     */
+    private void makeDurable(Connection connection) throws IOException, InterruptedException {
+        boolean waiting = false;
+        while (true) {
+            try {
+                guest.completeIncoming();
+                owner.complete();
+                return;
+            } catch (IOException e) {
+                if (guest.kind() != GuestKind.PARKED) {
+                    throw e;
+                }
+                if (!waiting) {
+                    waiting = true;
+                    connection.channel().whenEnded(this::sourceGone);
+                    log.atError()
+                            .addKeyValue("session", request.id())
+                            .addKeyValue("guest", guest.name())
+                            .setCause(e)
+                            .log("everything came and cannot be kept: the source waits");
+                }
+                owner.delayed(e);
+                awaitRetry(e);
+            }
+        }
+    }
+
+    private void awaitRetry(IOException cause) throws IOException, InterruptedException {
+        long left = DURABLE_RETRY_NANOS;
+        lock.lock();
+        try {
+            while (left > 0 && !closed && !gone) {
+                left = changed.awaitNanos(left);
+            }
+            if (closed || gone) {
+                throw new IOException("the source did not wait until its guest could be kept", cause);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void sourceGone() {
+        lock.lock();
+        try {
+            gone = true;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
     }
 
     private void lastWord(Connection connection, boolean isDaemon) {
@@ -611,6 +691,8 @@ final class PostcopyReception implements AutoCloseable {
                 throw new ProtocolException("command POSTCOPY_RESUME", at, "a recovery under way", "none");
             }
             recovering = false;
+            // It could not come back if it had run on.
+            wordDue = false;
         } finally {
             lock.unlock();
         }
@@ -719,11 +801,26 @@ final class PostcopyReception implements AutoCloseable {
     boolean pauseByHand() {
         lock.lock();
         try {
-            if (main == null || run != Run.DONE || ended) {
+            return main != null && run == Run.DONE && !ended && stopTaking();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * As {@link #pauseByHand}, also while there is no connection. False when the source has sent everything and waits
+     * for our word: it must get that.
+     */
+    boolean stopTaking() {
+        lock.lock();
+        try {
+            if (main != null && wordDue) {
                 return false;
             }
             held = true;
-            main.channel().abort(new IOException("paused by an operator"));
+            if (main != null) {
+                main.channel().abort(new IOException("paused by an operator"));
+            }
             return true;
         } finally {
             lock.unlock();
@@ -746,6 +843,16 @@ final class PostcopyReception implements AutoCloseable {
                 .mapToLong(block ->
                         (block.received().pageCount() - block.received().cardinality()) * block.targetPageBytes())
                 .sum();
+    }
+
+    /** Whether the source has sent everything; from then on only our SHUT is between it and its end. */
+    boolean isWordDue() {
+        lock.lock();
+        try {
+            return wordDue;
+        } finally {
+            lock.unlock();
+        }
     }
 
     long normalPages() {

@@ -30,7 +30,7 @@ public final class DurableFiles {
     }
 
     /** Deletes a file, if it is there, and makes that durable. */
-    static void delete(Path file) throws IOException {
+    public static void delete(Path file) throws IOException {
         if (Files.deleteIfExists(file)) {
             sync(directoryOf(file));
         }

@@ -222,7 +222,7 @@ public final class OutgoingMigration implements AutoCloseable {
 
     /** Sends the guest while it runs, and its end unless that is left to postcopy. */
     private PrecopyPhase.Next precopy(SourceConnection connection) throws IOException, InterruptedException {
-        PrecopyStream stream = new PrecopyStream(guest, parts.ram(), connection.out());
+        PrecopyStream stream = new PrecopyStream(guest, parts.ram(), connection.out(), request.original());
         stream.head(
                 connection.hasReturnPath(),
                 Optional.ofNullable(postcopy).map(Postcopy::pageSizes),

@@ -7,6 +7,7 @@ import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.EventSink;
 import io.migrationd.migrationd.session.MigrationParameters;
 import io.migrationd.migrationd.session.RecoverySettings;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
 
@@ -18,6 +19,7 @@ import java.util.function.Supplier;
  * @param replyTimeoutMillis how long the destination may take to answer while the guest can still run on here
  * @param release called once, before the destination may start the guest: makes it durable that this host's copy must
  *     not run again; if it throws, the migration fails and the guest runs on here
+ * @param original the stream that this migration goes on with; empty for a stream of our own
  */
 public record OutgoingRequest(
         String id,
@@ -29,10 +31,37 @@ public record OutgoingRequest(
         EventSink events,
         long replyTimeoutMillis,
         RecoverySettings recovery,
-        Release release) {
+        Release release,
+        Optional<OriginalStream> original) {
     /** Copies the set. */
     public OutgoingRequest {
         capabilities = Set.copyOf(capabilities);
+    }
+
+    /** A migration with a stream of its own. */
+    public OutgoingRequest(
+            String id,
+            Guest guest,
+            MigrationUri uri,
+            Links links,
+            Set<Capability> capabilities,
+            Supplier<MigrationParameters> parameters,
+            EventSink events,
+            long replyTimeoutMillis,
+            RecoverySettings recovery,
+            Release release) {
+        this(
+                id,
+                guest,
+                uri,
+                links,
+                capabilities,
+                parameters,
+                events,
+                replyTimeoutMillis,
+                recovery,
+                release,
+                Optional.empty());
     }
 
     /** Gives the right to run up in writing. */
@@ -59,6 +88,11 @@ public record OutgoingRequest(
 
         /** Postcopy is over: a restarted daemon has nothing to go on with. The right to run stays given up. */
         default void postcopyEnded() {}
+    }
+
+    /** What the destination knows section {@code ram} by. */
+    int ramSectionId() {
+        return original.map(OriginalStream::ramSectionId).orElse(PrecopyStream.RAM_SECTION_ID);
     }
 
     boolean has(Capability capability) {

@@ -71,7 +71,7 @@ final class PostcopySender {
         this.returnPath = returnPath;
         this.urgent = urgent;
         this.out = connection.out();
-        this.stream = new PostcopyStream(out);
+        this.stream = new PostcopyStream(out, parts.request().ramSectionId());
         long limitMillis = parts.request().recovery().deadPeerMillis();
         this.watch = new PeerWatch(connection.main(), limitMillis, System::nanoTime);
         this.heartbeat = new Heartbeat(stream, watch, parts.request().recovery(), System.nanoTime());

@@ -31,9 +31,11 @@ final class PostcopyStream {
     static final int PING_BYTES = 1 + 2 + 2 + 4;
 
     private final StreamOutput out;
+    private final int ramSectionId;
 
-    PostcopyStream(StreamOutput out) {
+    PostcopyStream(StreamOutput out, int ramSectionId) {
         this.out = out;
+        this.ramSectionId = ramSectionId;
     }
 
     /** Bytes written so far. */
@@ -120,7 +122,7 @@ final class PostcopyStream {
 
     void beginPart() throws IOException {
         WireWriter head = new WireWriter();
-        StreamElementCodec.writePart(PrecopyStream.RAM_SECTION_ID, head);
+        StreamElementCodec.writePart(ramSectionId, head);
         out.write(head);
     }
 
@@ -134,7 +136,7 @@ final class PostcopyStream {
     /** RAM's last section: nothing is left. */
     void ramEnd(SavingHandler ram) throws IOException {
         WireWriter head = new WireWriter();
-        StreamElementCodec.writeEnd(PrecopyStream.RAM_SECTION_ID, head);
+        StreamElementCodec.writeEnd(ramSectionId, head);
         out.write(head);
         ram.completePostcopy(out);
         footer();
@@ -157,7 +159,7 @@ final class PostcopyStream {
 
     private void footer() throws IOException {
         WireWriter footer = new WireWriter();
-        SectionFooter.write(PrecopyStream.RAM_SECTION_ID, footer);
+        SectionFooter.write(ramSectionId, footer);
         out.write(footer);
     }
 }

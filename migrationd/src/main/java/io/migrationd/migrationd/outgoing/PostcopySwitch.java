@@ -23,7 +23,7 @@ final class PostcopySwitch {
         this.dialer = dialer;
         this.postcopy = postcopy;
         this.connection = connection;
-        this.stream = new PostcopyStream(connection.out());
+        this.stream = new PostcopyStream(connection.out(), postcopy.request().ramSectionId());
     }
 
     /**

@@ -37,12 +37,21 @@ final class PrecopyStream {
     private final Guest guest;
     private final SavingHandler ram;
     private final StreamOutput out;
+    private final Optional<OriginalStream> original;
+    private final int ramSectionId;
     private String description = "";
 
-    PrecopyStream(Guest guest, SavingHandler ram, StreamOutput out) {
+    /**
+     * A stream to {@code out}.
+     *
+     * @param original whose head and devices are said again in place of our own
+     */
+    PrecopyStream(Guest guest, SavingHandler ram, StreamOutput out, Optional<OriginalStream> original) {
         this.guest = guest;
         this.ram = ram;
         this.out = out;
+        this.original = original;
+        this.ramSectionId = original.map(OriginalStream::ramSectionId).orElse(RAM_SECTION_ID);
     }
 
     /** Bytes written so far. */
@@ -57,10 +66,14 @@ final class PrecopyStream {
      */
     void head(boolean withReturnPath, Optional<PageSizes> advice, Optional<UUID> uuid) throws IOException {
         WireWriter head = new WireWriter();
-        StreamHeader.write(head);
-        String machineType = guest.machineType()
-                .orElseThrow(() -> new IOException("guest '" + guest.name() + "' holds nothing to migrate yet"));
-        ConfigurationCodec.write(new Configuration(machineType, targetPageBits(), List.of(), uuid), head);
+        if (original.isPresent()) {
+            head.writeBytes(original.get().head());
+        } else {
+            StreamHeader.write(head);
+            String machineType = guest.machineType()
+                    .orElseThrow(() -> new IOException("guest '" + guest.name() + "' holds nothing to migrate yet"));
+            ConfigurationCodec.write(new Configuration(machineType, targetPageBits(), List.of(), uuid), head);
+        }
         if (withReturnPath) {
             StreamElementCodec.writeCommand(new Command.OpenReturnPath(), head);
             StreamElementCodec.writeCommand(new Command.Ping(StreamPings.START), head);
@@ -78,33 +91,37 @@ final class PrecopyStream {
 
     void ramStart() throws IOException {
         WireWriter start = new WireWriter();
-        StreamElementCodec.writeStart(RAM_SECTION_ID, RAM_IDSTR, 0, RamFlags.SECTION_VERSION, start);
+        StreamElementCodec.writeStart(ramSectionId, RAM_IDSTR, 0, RamFlags.SECTION_VERSION, start);
         out.write(start);
         ram.setup(out);
-        footer(RAM_SECTION_ID);
+        footer(ramSectionId);
         out.flush();
     }
 
     void ramPart(SavingHandler.IterationBudget budget) throws IOException {
         WireWriter head = new WireWriter();
-        StreamElementCodec.writePart(RAM_SECTION_ID, head);
+        StreamElementCodec.writePart(ramSectionId, head);
         out.write(head);
         ram.iterate(out, budget);
-        footer(RAM_SECTION_ID);
+        footer(ramSectionId);
         out.flush();
     }
 
     /** The guest is stopped: all pages that are left. */
     void ramEnd() throws IOException {
         WireWriter head = new WireWriter();
-        StreamElementCodec.writeEnd(RAM_SECTION_ID, head);
+        StreamElementCodec.writeEnd(ramSectionId, head);
         out.write(head);
         ram.completePrecopy(out);
-        footer(RAM_SECTION_ID);
+        footer(ramSectionId);
     }
 
     /** The guest is stopped: its devices. */
     void devices() throws IOException {
+        if (original.isPresent()) {
+            out.write(original.get().devices(), original.get().devices().length);
+            return;
+        }
         List<DeviceSection> devices = devicesOf(guest);
         int id = RAM_SECTION_ID;
         for (DeviceSection device : devices) {

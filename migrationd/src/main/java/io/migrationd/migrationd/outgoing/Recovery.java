@@ -50,7 +50,9 @@ final class Recovery {
     Result run() throws InterruptedException {
         Backoff backoff = new Backoff(parts.request().recovery().maxIntervalMillis(), random);
         long mostPatienceMillis = parts.request().recovery().deadPeerMillis();
-        long patienceMillis = Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
+        // A QEMU 7.2 does not survive an attempt that is given up in the handshake (spec: 07, row 11).
+        boolean isQemu = parts.request().original().isPresent();
+        long patienceMillis = isQemu ? mostPatienceMillis : Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
         while (true) {
             Optional<Boolean> byHand = state.awaitAttempt(backoff.nextNanos());
             if (byHand.isEmpty()) {
@@ -105,16 +107,17 @@ final class Recovery {
         PeerWatch watch = new PeerWatch(connection.main(), patienceMillis, System::nanoTime);
         connection.watch(watch, patienceMillis);
         returnPath.start();
+        returnPath.bitmapsAsked();
+        PostcopyStream stream = streamTo(connection);
+        for (SourceBlock block : postcopy.pages().blocks()) {
+            stream.askForBitmap(block);
+        }
+        connection.out().drain();
+        // Behind the first bytes of the main connection, which tell a destination what it is (spec: 10, section 3).
         boolean fromTheStart = postcopy.preemptStyle() == PreemptStyle.FROM_THE_START;
         if (postcopy.isPreempting() && fromTheStart) {
             dialer.reconnectUrgent(connection);
         }
-        returnPath.bitmapsAsked();
-        PostcopyStream stream = new PostcopyStream(connection.out());
-        for (SourceBlock block : postcopy.pages().blocks()) {
-            stream.askForBitmap(block);
-        }
-        connection.out().flush();
         watch.asked(stream.position());
         for (SourceBlock block : postcopy.pages().blocks()) {
             await(timeout -> replies(connection).awaitReceivedBitmap(block.ram.name(), timeout));
@@ -128,6 +131,11 @@ final class Recovery {
         watch.asked(stream.position());
         await(timeout -> replies(connection).awaitResumeAck(timeout));
         watch.answered();
+    }
+
+    private PostcopyStream streamTo(SourceConnection connection) {
+        return new PostcopyStream(
+                connection.out(), postcopy.request().ramSectionId());
     }
 
     private static ReturnPathReplies replies(SourceConnection connection) {
@@ -152,7 +160,7 @@ final class Recovery {
     private Result ended(SourceConnection connection, PostcopyReturnPath returnPath, IOException seen)
             throws IOException {
         if (returnPath.shutStatus().orElse(ShutStatus.FAILED) == ShutStatus.COMPLETE) {
-            new PostcopyStream(connection.out()).shutHeard();
+            streamTo(connection).shutHeard();
         } else {
             connection.abort(seen);
         }
