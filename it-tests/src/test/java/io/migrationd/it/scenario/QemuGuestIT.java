@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.migrationd.it.guest.BootGuest;
+import io.migrationd.migrationd.sample.BootGuest;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine;

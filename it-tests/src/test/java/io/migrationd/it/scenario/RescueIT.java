@@ -4,7 +4,7 @@ import static io.migrationd.it.scenario.Scenario.DEADLINE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.migrationd.it.guest.SerialLog;
+import io.migrationd.migrationd.sample.SerialLog;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine.Backend;
