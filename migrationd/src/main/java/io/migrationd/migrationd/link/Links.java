@@ -7,30 +7,11 @@ import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
-import io.netty.channel.IoHandlerFactory;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
-import io.netty.channel.ServerChannel;
-import io.netty.channel.epoll.Epoll;
-import io.netty.channel.epoll.EpollDomainSocketChannel;
-import io.netty.channel.epoll.EpollIoHandler;
-import io.netty.channel.epoll.EpollServerDomainSocketChannel;
-import io.netty.channel.epoll.EpollServerSocketChannel;
-import io.netty.channel.epoll.EpollSocketChannel;
-import io.netty.channel.nio.NioIoHandler;
 import io.netty.channel.socket.DuplexChannel;
-import io.netty.channel.socket.nio.NioDomainSocketChannel;
-import io.netty.channel.socket.nio.NioServerDomainSocketChannel;
-import io.netty.channel.socket.nio.NioServerSocketChannel;
-import io.netty.channel.socket.nio.NioSocketChannel;
-import io.netty.channel.unix.DomainSocketAddress;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import java.io.IOException;
-import java.net.SocketAddress;
-import java.net.UnixDomainSocketAddress;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Optional;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
@@ -47,10 +28,7 @@ public final class Links implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Links.class);
     private static final int THREADS = 2;
     private static final long WATCH_MILLIS = 200;
-    /** Flags of a listening socket in /proc/net/unix. */
-    private static final String ACCEPTS_CONNECTIONS = "00010000";
 
-    private final boolean epoll = Epoll.isAvailable();
     private final EventLoopGroup group;
     private final long connectTimeoutMillis;
     private final long stallTimeoutMillis;
@@ -61,15 +39,10 @@ public final class Links implements AutoCloseable {
      * @param stallTimeoutMillis how long a peer may take no byte before the connection counts as broken
      */
     public Links(long connectTimeoutMillis, long stallTimeoutMillis) {
-        IoHandlerFactory io = epoll ? EpollIoHandler.newFactory() : NioIoHandler.newFactory();
-        this.group = new MultiThreadIoEventLoopGroup(THREADS, new DefaultThreadFactory("link-io", true), io);
+        this.group = new MultiThreadIoEventLoopGroup(
+                THREADS, new DefaultThreadFactory("link-io", true), Transport.ioHandlers());
         this.connectTimeoutMillis = connectTimeoutMillis;
         this.stallTimeoutMillis = stallTimeoutMillis;
-        if (!epoll) {
-            log.atWarn()
-                    .addKeyValue("reason", String.valueOf(Epoll.unavailabilityCause()))
-                    .log("epoll transport missing");
-        }
     }
 
     /** A listening socket. */
@@ -106,10 +79,10 @@ public final class Links implements AutoCloseable {
         AtomicReference<NettyChannel> connected = new AtomicReference<>();
         Bootstrap bootstrap = new Bootstrap()
                 .group(group)
-                .channel(clientClass(uri))
+                .channel(Transport.clientClass(uri))
                 .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, (int) timeoutMillis)
                 .handler(initializer(channel -> uri.toString(), connected::set));
-        ChannelFuture future = bootstrap.connect(address(uri));
+        ChannelFuture future = bootstrap.connect(Transport.address(uri));
         return new Connecting() {
             @Override
             public MigrationChannel await() throws IOException {
@@ -138,13 +111,13 @@ public final class Links implements AutoCloseable {
 
     /** Listens; {@code accepted} gets every connection on an event loop and must not block there. */
     public Listener listen(MigrationUri uri, Consumer<MigrationChannel> accepted) throws IOException {
-        removeStaleSocket(uri);
+        Transport.removeStaleSocket(uri);
         ServerBootstrap bootstrap = new ServerBootstrap()
                 .group(group)
-                .channel(serverClass(uri))
+                .channel(Transport.serverClass(uri))
                 .option(ChannelOption.SO_BACKLOG, 8)
                 .childHandler(initializer(channel -> "a caller at " + localName(channel, uri), accepted::accept));
-        ChannelFuture future = bootstrap.bind(address(uri)).awaitUninterruptibly();
+        ChannelFuture future = bootstrap.bind(Transport.address(uri)).awaitUninterruptibly();
         if (!future.isSuccess()) {
             throw new IOException("can't listen at " + uri, future.cause());
         }
@@ -165,7 +138,7 @@ public final class Links implements AutoCloseable {
                 }
                 server.close().awaitUninterruptibly(TimeUnit.SECONDS.toMillis(2));
                 if (uri instanceof MigrationUri.Unix unix) {
-                    deleteSocket(Path.of(unix.path()));
+                    Transport.deleteSocket(Path.of(unix.path()));
                 }
             }
         };
@@ -224,62 +197,5 @@ public final class Links implements AutoCloseable {
         return uri instanceof MigrationUri.Tcp
                 ? MigrationUri.of(accepted.localAddress()).toString()
                 : uri.toString();
-    }
-
-    private SocketAddress address(MigrationUri uri) throws IOException {
-        return switch (uri) {
-            case MigrationUri.Tcp tcp -> tcp.resolve();
-            case MigrationUri.Unix unix ->
-                epoll ? new DomainSocketAddress(unix.path()) : UnixDomainSocketAddress.of(unix.path());
-        };
-    }
-
-    private Class<? extends Channel> clientClass(MigrationUri uri) {
-        return switch (uri) {
-            case MigrationUri.Tcp tcp -> epoll ? EpollSocketChannel.class : NioSocketChannel.class;
-            case MigrationUri.Unix unix -> epoll ? EpollDomainSocketChannel.class : NioDomainSocketChannel.class;
-        };
-    }
-
-    private Class<? extends ServerChannel> serverClass(MigrationUri uri) {
-        return switch (uri) {
-            case MigrationUri.Tcp tcp -> epoll ? EpollServerSocketChannel.class : NioServerSocketChannel.class;
-            case MigrationUri.Unix unix ->
-                epoll ? EpollServerDomainSocketChannel.class : NioServerDomainSocketChannel.class;
-        };
-    }
-
-    /**
-     * A socket file that nobody listens on is left over from a process that was killed; QEMU removes it as well. Asked
-     * of the kernel's list and not by a connection: who listens for a migration takes the first one for its source.
-     */
-    private static void removeStaleSocket(MigrationUri uri) throws IOException {
-        if (!(uri instanceof MigrationUri.Unix unix) || !Files.exists(Path.of(unix.path()))) {
-            return;
-        }
-        Path path = Path.of(unix.path());
-        if (!Files.readAttributes(path, BasicFileAttributes.class).isOther()) {
-            throw new IOException("can't listen at " + uri + ": it is no socket");
-        }
-        if (isListenedAt(unix.path())) {
-            throw new IOException("can't listen at " + uri + ": another process does");
-        }
-        deleteSocket(path);
-    }
-
-    /** Wire source: Linux net/unix/af_unix.c, unix_seq_show: the fourth column is the flags, the last one the path. */
-    private static boolean isListenedAt(String path) throws IOException {
-        String sockets = new String(Files.readAllBytes(Path.of("/proc/net/unix")), StandardCharsets.UTF_8);
-        return sockets.lines()
-                .filter(line -> line.endsWith(" " + path))
-                .anyMatch(line -> line.split(" +", 5)[3].equals(ACCEPTS_CONNECTIONS));
-    }
-
-    private static void deleteSocket(Path path) {
-        try {
-            Files.deleteIfExists(path);
-        } catch (IOException e) {
-            log.atWarn().addKeyValue("path", path).setCause(e).log("socket file not removed");
-        }
     }
 }
