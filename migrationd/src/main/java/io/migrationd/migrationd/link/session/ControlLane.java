@@ -19,6 +19,8 @@ final class ControlLane extends Lane {
         void record(ControlRecord record) throws ProtocolException;
 
         void acknowledged(long bytes);
+
+        void broken(ProtocolException cause);
     }
 
     private final Records records;
@@ -49,11 +51,13 @@ final class ControlLane extends Lane {
     }
 
     @Override
-    void take(ByteBuf bytes) throws ProtocolException {
+    void take(ByteBuf bytes) {
         try {
             while (bytes.isReadable() || isComplete()) {
                 step(bytes);
             }
+        } catch (ProtocolException e) {
+            records.broken(e);
         } finally {
             bytes.release();
         }

@@ -35,7 +35,7 @@ abstract class Lane {
     abstract long receiveWindow();
 
     /** Takes bytes, which are its own then. */
-    abstract void take(ByteBuf bytes) throws ProtocolException;
+    abstract void take(ByteBuf bytes);
 
     /** The far end has delivered {@code bytes} more. */
     abstract void deliveredMore(long bytes);

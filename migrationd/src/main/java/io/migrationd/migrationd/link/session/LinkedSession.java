@@ -109,6 +109,12 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
             public void acknowledged(long bytes) {
                 queuedBytes.addAndGet(-bytes);
             }
+
+            @Override
+            public void broken(ProtocolException cause) {
+                // They would come again over any other connection.
+                lose("the peer sends records that can't be understood: " + cause.getMessage());
+            }
         });
         this.mailbox = new Mailbox(
                 "peer-msg-" + id.toString().substring(0, 8), () -> loop.execute(this::messageTaken));
@@ -445,8 +451,10 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
         }
         pumping = true;
         try {
-            while (connection != null && !connection.isOver() && writeBatch() && connection.isWritable()) {
-                // Until nothing is left or the connection is full.
+            boolean more = true;
+            while (more) {
+                // A write may find out that the connection is gone.
+                more = writeBatch() && connection != null && connection.isWritable();
             }
         } finally {
             pumping = false;
@@ -455,7 +463,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
 
     private boolean writeBatch() {
         PeerConnection to = connection;
-        if (to == null) {
+        if (to == null || to.isOver()) {
             return false;
         }
         boolean wrote = writeAcks(to);

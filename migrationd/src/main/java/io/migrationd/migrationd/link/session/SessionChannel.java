@@ -3,9 +3,13 @@ package io.migrationd.migrationd.link.session;
 import io.migrationd.protocol.wire.ProtocolException;
 import io.netty.buffer.ByteBuf;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** A channel of a {@link LinkedSession}. Event loop, but for the counters. */
 final class SessionChannel extends Lane implements PeerChannel {
+    private static final Logger log = LoggerFactory.getLogger(SessionChannel.class);
+
     /** Until somebody says otherwise. */
     static final long FIRST_WINDOW_BYTES = 1 << 20;
 
@@ -21,6 +25,7 @@ final class SessionChannel extends Lane implements PeerChannel {
 
     private long incomingLength = UNKNOWN;
     private boolean ended;
+    private boolean incomingEnded;
     private boolean incomingDone;
     private boolean outgoingDone;
     private boolean dead;
@@ -59,20 +64,39 @@ final class SessionChannel extends Lane implements PeerChannel {
     }
 
     @Override
-    void take(ByteBuf bytes) throws ProtocolException {
+    void take(ByteBuf bytes) {
         if (incomingLength != UNKNOWN && receivedBytes() > incomingLength) {
             bytes.release();
-            throw new ProtocolException(
-                    "data.offset of channel " + id(), receivedBytes(), "at most " + incomingLength, receivedBytes());
+            fail("the peer sends more than the %d bytes it has announced".formatted(incomingLength));
+            return;
         }
         session.touched(this);
-        reader().received(bytes);
+        guard(() -> reader().received(bytes));
     }
 
     void receivedAll() {
         if (!dead) {
-            reader().receivedAll();
-            tellEnd();
+            guard(() -> {
+                reader().receivedAll();
+                tellEnd();
+            });
+        }
+    }
+
+    /** The bytes that a reader has failed at don't come again: its channel is over, and no other one. */
+    private void guard(Runnable call) {
+        try {
+            call.run();
+        } catch (RuntimeException e) {
+            log.atError().addKeyValue("channel", spec).setCause(e).log("reader of a channel failed");
+            fail("a fault of the daemon: " + e);
+        }
+    }
+
+    private void fail(String reason) {
+        if (!dead) {
+            reset(reason);
+            reader().reset(reason);
         }
     }
 
@@ -84,7 +108,7 @@ final class SessionChannel extends Lane implements PeerChannel {
 
     void tellRoom() {
         if (!dead) {
-            reader().roomGrown();
+            guard(() -> reader().roomGrown());
         }
     }
 
@@ -105,8 +129,6 @@ final class SessionChannel extends Lane implements PeerChannel {
             finishIncoming();
         }
     }
-
-    private boolean incomingEnded;
 
     private void finishIncoming() {
         if (!dead && incomingEnded && !incomingDone && deliveredBytes() == incomingLength) {
