@@ -40,6 +40,10 @@ final class DurableFiles {
         return Objects.requireNonNull(file.toAbsolutePath().getParent(), "a file lies in a directory");
     }
 
+    static void syncDirectoryOf(Path file) throws IOException {
+        sync(directoryOf(file));
+    }
+
     private static void sync(Path directory) throws IOException {
         try (FileChannel handle = FileChannel.open(directory, StandardOpenOption.READ)) {
             handle.force(true);

@@ -44,7 +44,7 @@ public sealed interface PeerMessage {
     /** Target: its QEMU died after the grant. */
     record TargetLost() implements PeerMessage {}
 
-    /** Source: its QEMU died after the grant and no page will come any more. */
+    /** Source: its QEMU died after the gate and nothing will come any more: what has the target got? */
     record SourceLost() implements PeerMessage {}
 
     /** Source: it has nothing more that the target needs. */

@@ -55,7 +55,7 @@ public final class SourceMachine {
             case MoveEvent.Qemu(QemuFact fact) -> qemuSaid(fact);
             case MoveEvent.QemuGone _ -> {
                 now = now.withGone();
-                if (now.phase() == SourcePhase.PAGING || now.phase() == SourcePhase.RECOVERING) {
+                if (asksWhatTheTargetHas()) {
                     send(new PeerMessage.SourceLost());
                 }
                 goOn();
@@ -77,6 +77,16 @@ public final class SourceMachine {
             case MoveEvent.Reclaim _ -> reclaim();
             case MoveEvent.Prepared _, MoveEvent.PrepareFailed _, MoveEvent.RecoverListening _ -> throw illegal();
         }
+    }
+
+    /** Our QEMU is gone: whether the guest is whole at the target, only the target can say. */
+    private boolean asksWhatTheTargetHas() {
+        return switch (now.phase()) {
+            case FINISHING, PACKAGING, PAGING, RECOVERING -> true;
+            case STRANDED -> now.isReleased();
+            case NEW, PREPARING, MOVING, STOPPING, SWITCHING, GATE, RELEASED, CLOSING, RETURNING, ABORTING, ENDED ->
+                false;
+        };
     }
 
     // What the phases do with what is known.
@@ -338,13 +348,11 @@ public final class SourceMachine {
     }
 
     private void stranded() {
-        if (now.gone()) {
-            end(Outcome.LOST);
-        } else if (now.heard() == Heard.LOST) {
+        if (now.heard() == Heard.LOST || now.gone() && !now.isReleased()) {
             end(Outcome.LOST);
         } else if (now.isReleased() && now.complete()) {
             close();
-        }
+        } // Gone and released: the target is asked, and says that it has all of it or that it is lost.
     }
 
     // Events.

@@ -57,7 +57,7 @@ public enum SourcePhase {
             new Transition(SWITCHING, FINISHING, "somebody else has passed the gate"),
             new Transition(SWITCHING, ABORTING, "cancel, restart, lost session, declined, or QEMU failed or died"),
             new Transition(GATE, FINISHING, "link, buffers and target are good, or somebody else has passed the gate"),
-            new Transition(GATE, ABORTING, "they are not; cancel, restart, lost session, declined, or QEMU died"),
+            new Transition(GATE, ABORTING, "they are not, or cancel, restart, lost session, declined, or QEMU died"),
             new Transition(FINISHING, RELEASED, "QEMU has completed, or died at the end with all of it at the target"),
             new Transition(FINISHING, PACKAGING, "QEMU went over to postcopy"),
             new Transition(FINISHING, RETURNING, "QEMU has completed, but the target has declined"),

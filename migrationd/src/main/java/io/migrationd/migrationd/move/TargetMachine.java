@@ -48,6 +48,10 @@ public final class TargetMachine {
                     // Its bytes are lost. The source begins with SYNC.
                     actions.add(new CloseRelay());
                 }
+                if (now.phase() == TargetPhase.STANDBY) {
+                    // What QEMU has got whole it says within the timer; more won't come.
+                    actions.add(new Arm(Timer.STUCK));
+                }
             }
             case MoveEvent.Qemu(QemuFact fact) -> qemuSaid(fact);
             case MoveEvent.QemuGone _ -> gone();
@@ -262,7 +266,7 @@ public final class TargetMachine {
             }
             case STUCK -> {
                 if (now.phase() == TargetPhase.STANDBY) {
-                    decline(new PeerMessage.Declined("restarted before the guest had arrived"));
+                    decline(new PeerMessage.Declined("the guest has not arrived and will not"));
                 }
             }
         }
@@ -375,9 +379,24 @@ public final class TargetMachine {
                 }
             }
             case COMPLETE -> send(new PeerMessage.Loaded(QemuStatus.COMPLETED));
+            // Before the grant: the source asks whether it is whole here.
+            case STANDBY -> {
+                actions.add(new CloseRelay());
+                actions.add(new Arm(Timer.STUCK));
+            }
+            case LOADED -> {
+                if (now.fact().status() == QemuStatus.COMPLETED) {
+                    send(new PeerMessage.Loaded(QemuStatus.COMPLETED));
+                } else if (now.fact().status() == QemuStatus.POSTCOPY_PAUSED) {
+                    send(new PeerMessage.Paused());
+                } else {
+                    actions.add(new CloseRelay());
+                }
+            }
+            case DECLINED -> send(new PeerMessage.Declined("declined before"));
             case ENDED, UNSURE -> send(new PeerMessage.TargetLost());
             case NONE -> send(new PeerMessage.Unknown());
-            case PREPARING, STANDBY, LOADED, GRANTED, STARTING, DECLINED -> throw illegal();
+            case PREPARING, GRANTED, STARTING -> throw illegal();
         }
     }
 
