@@ -1,4 +1,7 @@
-/** The durable record of who owns a guest. The journal of steps under way comes with orchestration. */
+/**
+ * The durable record of who owns a guest, and of moves under way. Small files for process guests, one SQLite database
+ * for moves of QEMU guests.
+ */
 @NullMarked
 package io.migrationd.migrationd.journal;
 

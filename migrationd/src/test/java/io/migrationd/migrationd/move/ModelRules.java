@@ -19,6 +19,9 @@ final class ModelRules {
         if (world.targetQemu.runs() && world.sourceJournal.ownership() == Ownership.OWNER) {
             return Optional.of("runs at the target while the source's journal has the right");
         }
+        if (world.sourceQemu.killedByUs() && !world.targetRan) {
+            return Optional.of("we have quit the source's QEMU before the guest ran at the target");
+        }
         return quiescent ? atRest(world) : Optional.empty();
     }
 

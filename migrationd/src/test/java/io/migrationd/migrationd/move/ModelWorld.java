@@ -161,7 +161,7 @@ final class ModelWorld implements Cloneable {
     private boolean sourceQemuIsStill(Setting setting) {
         List<Next> own = new ArrayList<>();
         sourceQemuSteps(setting, own);
-        return own.isEmpty() && sourceQemu.fact().equals(source.fact());
+        return own.isEmpty() && sourceQemu.alive() && sourceQemu.fact().equals(source.fact());
     }
 
     private void sourceEvent(Setting setting, List<Next> next, MoveEvent event, Consumer<ModelWorld> taken) {
@@ -236,9 +236,18 @@ final class ModelWorld implements Cloneable {
             targetEvent(setting, next, new MoveEvent.Qemu(targetQemu.fact()), w -> {});
         }
         for (Timer timer : targetTimers) {
+            if (timer == Timer.STUCK && !targetQemuIsStill(setting)) {
+                continue;
+            }
             targetEvent(
                     setting, next, new MoveEvent.TimerFired(timer), w -> w.targetTimers = without(w.targetTimers, timer));
         }
+    }
+
+    private boolean targetQemuIsStill(Setting setting) {
+        List<Next> own = new ArrayList<>();
+        targetQemuSteps(setting, own);
+        return own.isEmpty() && targetQemu.alive() && targetQemu.fact().equals(target.fact());
     }
 
     private void targetEvent(Setting setting, List<Next> next, MoveEvent event, Consumer<ModelWorld> taken) {
