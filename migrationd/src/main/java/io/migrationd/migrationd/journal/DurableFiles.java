@@ -10,11 +10,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.Objects;
 
 /** Small files that are either the old or the new one, also after a power cut. */
-final class DurableFiles {
+public final class DurableFiles {
     private DurableFiles() {}
 
     /** Replaces a file. On stable storage when it returns. */
-    static void replace(Path file, byte[] content) throws IOException {
+    public static void replace(Path file, byte[] content) throws IOException {
         Path directory = directoryOf(file);
         Path fresh = file.resolveSibling(file.getFileName() + ".new");
         try (FileChannel out = FileChannel.open(
@@ -30,7 +30,7 @@ final class DurableFiles {
     }
 
     /** Deletes a file, if it is there, and makes that durable. */
-    static void delete(Path file) throws IOException {
+    public static void delete(Path file) throws IOException {
         if (Files.deleteIfExists(file)) {
             sync(directoryOf(file));
         }
