@@ -121,6 +121,7 @@ class ArchitectureTest {
                         "io.migrationd.migrationd.journal..",
                         "io.migrationd.migrationd.cli..",
                         "io.migrationd.migrationd.sample..",
+                        "io.migrationd.migrationd.report..",
                         "io.migrationd.it..")
                 .should()
                 .dependOnClassesThat()
