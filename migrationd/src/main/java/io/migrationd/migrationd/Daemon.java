@@ -1,6 +1,7 @@
 package io.migrationd.migrationd;
 
 import io.migrationd.migrationd.config.DaemonConfig;
+import io.migrationd.migrationd.config.PeerConfig;
 import io.migrationd.migrationd.control.ControlServer;
 import io.migrationd.migrationd.control.DaemonFacts;
 import io.migrationd.migrationd.control.EventHub;
@@ -8,11 +9,17 @@ import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.parked.RamBudget;
 import io.migrationd.migrationd.guest.process.DescriptorStore;
 import io.migrationd.migrationd.guest.process.GuestListener;
+import io.migrationd.migrationd.guest.qemu.GuestDefinitions;
 import io.migrationd.migrationd.journal.MigrationLedger;
 import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
+import io.migrationd.migrationd.link.session.PeerIdentity;
+import io.migrationd.migrationd.link.session.PeerLinks;
+import io.migrationd.migrationd.link.session.PeerSettings;
+import io.migrationd.migrationd.link.session.PeerTls;
 import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.MetricsServer;
+import io.migrationd.migrationd.orchestration.QemuMoves;
 import io.migrationd.postcopy.memory.HostFeature;
 import io.migrationd.postcopy.memory.HostFeatures;
 import java.io.IOException;
@@ -28,6 +35,8 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -88,12 +97,15 @@ public final class Daemon implements AutoCloseable {
                         services,
                         config.limits().maxGuests()));
         guests.loadParked();
+        QemuMoves moves = startMoves(config, events);
         DescriptorStore store = started("descriptor store", DescriptorStore.of(System.getenv()));
         GuestListener listener = started(
                 "guest listener",
                 GuestListener.open(config.paths().guestSocket(), guests, GuestListener.Limits.DEFAULT, store));
         ControlServer control = started(
-                "control", new ControlServer(config.control(), config.paths(), guests, events, facts(), meters));
+                "control",
+                new ControlServer(
+                        config.control(), config.paths(), guests, moves.operations(), events, facts(), meters));
         control.start();
         guests.onChange(control::guestAdded, control::guestRemoved, listener::forget);
         // Stopped first: an engine needs its guest's connection and memory to put things right.
@@ -110,6 +122,40 @@ public final class Daemon implements AutoCloseable {
                 .addKeyValue("guests", config.paths().guestSocket())
                 .addKeyValue("version", version())
                 .log("serving");
+    }
+
+    private QemuMoves startMoves(DaemonConfig config, EventHub events) throws IOException {
+        PeerConfig peer = config.peer();
+        Optional<PeerTls> tls = Optional.empty();
+        if (peer.tls().isPresent()) {
+            PeerConfig.Tls files = peer.tls().get();
+            tls = Optional.of(PeerTls.load(files.certificate(), files.key(), files.authority()));
+        }
+        PeerLinks links = started(
+                "peers",
+                new PeerLinks(
+                        new PeerIdentity(peer.hostName(), UUID.randomUUID()),
+                        new PeerSettings(
+                                peer.heartbeatMillis(),
+                                peer.deadMillis(),
+                                PeerSettings.DEFAULT.reconnectMinMillis(),
+                                peer.reconnectMaxMillis(),
+                                PeerSettings.FOR_EVER,
+                                peer.maxBufferBytes()),
+                        tls));
+        return started(
+                "moves",
+                QemuMoves.open(
+                        new QemuMoves.Setup(
+                                config.paths().state(),
+                                config.paths().runtime(),
+                                new GuestDefinitions(config.paths().guestDefinitions()),
+                                peer.listen(),
+                                peer.addresses(),
+                                version(),
+                                config.reportsKeep()),
+                        links,
+                        events));
     }
 
     /** Two daemons over one state directory would own the same guests. */

@@ -84,7 +84,8 @@ public final class GuestLan implements AutoCloseable {
             throws IOException, TimeoutException, InterruptedException {
         byte[] bytes = text.getBytes(StandardCharsets.ISO_8859_1);
         if (!established || bytes.length == 0 || bytes.length > MAX_TEXT_BYTES) {
-            throw new IllegalArgumentException("expected an open connection and 1 to %d bytes".formatted(MAX_TEXT_BYTES));
+            throw new IllegalArgumentException(
+                    "expected an open connection and 1 to %d bytes".formatted(MAX_TEXT_BYTES));
         }
         long start = System.nanoTime();
         long until = start + deadline.toNanos();

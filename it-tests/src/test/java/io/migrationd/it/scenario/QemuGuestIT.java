@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.migrationd.migrationd.sample.BootGuest;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine;
@@ -21,6 +20,7 @@ import io.migrationd.migrationd.qmp.QmpEvent;
 import io.migrationd.migrationd.qmp.QmpEvents;
 import io.migrationd.migrationd.qmp.QmpException;
 import io.migrationd.migrationd.qmp.QmpTimeoutException;
+import io.migrationd.migrationd.sample.BootGuest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

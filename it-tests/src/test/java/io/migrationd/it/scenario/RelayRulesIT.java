@@ -208,11 +208,7 @@ class RelayRulesIT extends RelayScenario {
             relay().awaitStop(DEADLINE);
             qemus.awaitSource("failed");
             qemus.destination().qmp().awaitEvent("RESUME", _ -> true, DEADLINE);
-            Await.until(
-                    "the source runs again",
-                    DEADLINE,
-                    () -> MigratingQemus.runs(qemus.source()),
-                    qemus::facts);
+            Await.until("the source runs again", DEADLINE, () -> MigratingQemus.runs(qemus.source()), qemus::facts);
             qemus.awaitDestination("postcopy-paused");
         });
     }
@@ -254,8 +250,7 @@ class RelayRulesIT extends RelayScenario {
             qemus.source().migration().set(LET_GO);
             qemus.listen();
             Path front = folder.resolve("front.mig");
-            try (ScriptedCrossing crossing =
-                    ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
+            try (ScriptedCrossing crossing = ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
                 connect(front).close();
                 Await.until(
                         "the empty connection is over",
@@ -264,8 +259,7 @@ class RelayRulesIT extends RelayScenario {
                         crossing::facts);
                 assertThat(crossing.relay().connectedCount()).isZero();
             }
-            try (ScriptedCrossing crossing =
-                    ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
+            try (ScriptedCrossing crossing = ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
                 qemus.source().migration().migrate("unix:" + crossing.sourceEnd());
                 awaitBoth(qemus, "completed");
                 assertMoved(qemus);

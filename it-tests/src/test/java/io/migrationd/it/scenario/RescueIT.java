@@ -4,7 +4,6 @@ import static io.migrationd.it.scenario.Scenario.DEADLINE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.migrationd.migrationd.sample.SerialLog;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine.Backend;
@@ -24,6 +23,7 @@ import io.migrationd.migrationd.rescue.RescueRequest;
 import io.migrationd.migrationd.rescue.RescueState;
 import io.migrationd.migrationd.rescue.RescueStatus;
 import io.migrationd.migrationd.rescue.Serve;
+import io.migrationd.migrationd.sample.SerialLog;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -158,8 +158,8 @@ class RescueIT {
             try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {
                 drain(scenario, source, copy);
                 RescueRequest request = request(copy, "unix:" + folder.resolve("nobody"), scenario);
-                assertThatThrownBy(() ->
-                                Replace.start(request, new Evidence(true, false, true, true, false), () -> {}).close())
+                assertThatThrownBy(() -> Replace.start(request, new Evidence(true, false, true, true, false), () -> {})
+                                .close())
                         .isInstanceOf(RescueRefusedException.class)
                         .hasMessageContaining("PONG 3")
                         .hasMessageContaining("asked for pages")

@@ -93,6 +93,7 @@ public final class MigrationctlMain {
         commandLine.addSubcommand(new CheckCommand(main));
         commandLine.addSubcommand(new MovesCommand(main));
         commandLine.addSubcommand(new RescueCommand(main));
+        commandLine.addSubcommand(new ReportCommand(main));
         commandLine.addSubcommand(new SetCommand(main));
         commandLine.addSubcommand(new StatusCommand(main));
         commandLine.addSubcommand(new WatchCommand(main));

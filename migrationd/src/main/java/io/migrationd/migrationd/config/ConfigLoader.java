@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.config;
 
+import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -10,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -78,6 +80,23 @@ public final class ConfigLoader {
     private static final Setting<Long> RECOVERY_ANSWER_MILLIS =
             integer("recovery.answer-millis", 3_600_000, 0, 86_400_000);
 
+    private static final Setting<String> PEER_NAME = new Setting<>("peer.name", "", SettingType.hostName());
+    private static final Setting<Optional<MigrationUri>> PEER_LISTEN =
+            new Setting<>("peer.listen", "off", SettingType.uriOrOff());
+    private static final Setting<Optional<Path>> PEER_TLS_CERTIFICATE =
+            new Setting<>("peer.tls.certificate", "", SettingType.optionalPath());
+    private static final Setting<Optional<Path>> PEER_TLS_KEY =
+            new Setting<>("peer.tls.key", "", SettingType.optionalPath());
+    private static final Setting<Optional<Path>> PEER_TLS_AUTHORITY =
+            new Setting<>("peer.tls.authority", "", SettingType.optionalPath());
+    private static final Setting<Long> PEER_HEARTBEAT_MILLIS = integer("peer.heartbeat-millis", 500, 10, 60_000);
+    private static final Setting<Long> PEER_DEAD_MILLIS = integer("peer.dead-millis", 2_000, 50, 600_000);
+    private static final Setting<Long> PEER_RECONNECT_MAX_MILLIS =
+            integer("peer.reconnect-max-millis", 2_000, 100, 600_000);
+    private static final Setting<Long> LINK_MAX_BUFFER_BYTES =
+            integer("link.max-buffer-bytes", 32 << 20, 1 << 20, 1 << 30);
+    private static final Setting<Long> REPORTS_KEEP = integer("reports.keep", 1_000, 1, 100_000);
+
     private static final Setting<MetricsConfig> METRICS_ADDRESS =
             new Setting<>("metrics.address", "127.0.0.1:9871", SettingType.loopbackAddress());
     private static final Setting<LogLevel> LOG_LEVEL = new Setting<>("log.level", "info", SettingType.logLevel());
@@ -108,6 +127,16 @@ public final class ConfigLoader {
             RECOVERY_MAX_INTERVAL_MILLIS,
             RECOVERY_DEAD_PEER_MILLIS,
             RECOVERY_ANSWER_MILLIS,
+            PEER_NAME,
+            PEER_LISTEN,
+            PEER_TLS_CERTIFICATE,
+            PEER_TLS_KEY,
+            PEER_TLS_AUTHORITY,
+            PEER_HEARTBEAT_MILLIS,
+            PEER_DEAD_MILLIS,
+            PEER_RECONNECT_MAX_MILLIS,
+            LINK_MAX_BUFFER_BYTES,
+            REPORTS_KEEP,
             METRICS_ADDRESS,
             LOG_LEVEL);
 
@@ -119,7 +148,11 @@ public final class ConfigLoader {
     /** A value as it was given, and by whom. */
     private record Given(Object raw, String origin) {}
 
+    private static final String PEERS_PREFIX = "peers.";
+    private static final int MOST_ADDRESSES = 16;
+
     private final Map<String, Given> given = new HashMap<>();
+    private final SortedMap<String, Given> peers = new TreeMap<>();
     private final List<LoadedConfig.Entry> entries = new ArrayList<>();
 
     private ConfigLoader() {}
@@ -164,6 +197,10 @@ public final class ConfigLoader {
             String key = entry.getKey();
             var position = toml.inputPositionOf(key);
             String origin = position == null ? file.toString() : file + ":" + position.line();
+            if (key.startsWith(PEERS_PREFIX)) {
+                peers.put(key.substring(PEERS_PREFIX.length()), new Given(plain(entry.getValue()), origin));
+                continue;
+            }
             requireKnown(BY_KEY.containsKey(key), key, entry.getValue(), origin, BY_KEY.keySet());
             given.put(key, new Given(plain(entry.getValue()), origin));
         }
@@ -187,6 +224,10 @@ public final class ConfigLoader {
     private void takeCommandLine(Map<String, String> commandLine) throws ConfigException {
         for (var option : commandLine.entrySet()) {
             String key = option.getKey();
+            if (key.startsWith(PEERS_PREFIX)) {
+                peers.put(key.substring(PEERS_PREFIX.length()), new Given(option.getValue(), "command line"));
+                continue;
+            }
             requireKnown(BY_KEY.containsKey(key), key, option.getValue(), "command line", BY_KEY.keySet());
             given.put(key, new Given(option.getValue(), "command line"));
         }
@@ -217,6 +258,8 @@ public final class ConfigLoader {
                 new StreamConfig(take(LISTEN_BEYOND_LOOPBACK)),
                 takeLimits(),
                 takeRecovery(),
+                takePeer(),
+                Math.toIntExact(take(REPORTS_KEEP)),
                 take(METRICS_ADDRESS),
                 take(LOG_LEVEL));
         requireNoContradiction(config);
@@ -249,6 +292,65 @@ public final class ConfigLoader {
                 take(RECOVERY_MAX_INTERVAL_MILLIS),
                 take(RECOVERY_DEAD_PEER_MILLIS),
                 take(RECOVERY_ANSWER_MILLIS));
+    }
+
+    private PeerConfig takePeer() throws ConfigException {
+        String name = take(PEER_NAME);
+        Optional<MigrationUri> listen = take(PEER_LISTEN);
+        Optional<Path> certificate = take(PEER_TLS_CERTIFICATE);
+        Optional<Path> key = take(PEER_TLS_KEY);
+        Optional<Path> authority = take(PEER_TLS_AUTHORITY);
+        if (certificate.isPresent() != key.isPresent() || key.isPresent() != authority.isPresent()) {
+            throw new ConfigException(
+                    "peer.tls",
+                    "a part of it",
+                    "all three of peer.tls.certificate, peer.tls.key and peer.tls.authority, or none");
+        }
+        long heartbeat = take(PEER_HEARTBEAT_MILLIS);
+        long dead = take(PEER_DEAD_MILLIS);
+        if (dead < 2 * heartbeat) {
+            throw new ConfigException(
+                    PEER_DEAD_MILLIS.key(), Long.toString(dead), "at least twice peer.heartbeat-millis " + heartbeat);
+        }
+        return new PeerConfig(
+                name,
+                listen,
+                certificate.isPresent()
+                        ? Optional.of(new PeerConfig.Tls(certificate.get(), key.orElseThrow(), authority.orElseThrow()))
+                        : Optional.empty(),
+                heartbeat,
+                dead,
+                take(PEER_RECONNECT_MAX_MILLIS),
+                take(LINK_MAX_BUFFER_BYTES),
+                takePeers());
+    }
+
+    private SortedMap<String, List<MigrationUri>> takePeers() throws ConfigException {
+        SortedMap<String, List<MigrationUri>> addresses = new TreeMap<>();
+        for (var peer : peers.entrySet()) {
+            String key = PEERS_PREFIX + peer.getKey();
+            Given value = peer.getValue();
+            List<?> texts = value.raw() instanceof List<?> list ? list : List.of(value.raw());
+            List<MigrationUri> uris = new ArrayList<>();
+            for (Object text : texts) {
+                try {
+                    uris.add(MigrationUri.parse(String.valueOf(text)));
+                } catch (IllegalArgumentException e) {
+                    throw new ConfigException(
+                            key, text + " (" + value.origin() + ")", "one or more of tcp:HOST:PORT and unix:PATH", e);
+                }
+            }
+            if (uris.isEmpty() || uris.size() > MOST_ADDRESSES) {
+                throw new ConfigException(
+                        key, value.raw() + " (" + value.origin() + ")", "1 to %d addresses".formatted(MOST_ADDRESSES));
+            }
+            addresses.put(peer.getKey(), uris);
+            entries.add(new LoadedConfig.Entry(
+                    key,
+                    uris.stream().map(uri -> "\"" + uri + "\"").collect(Collectors.joining(", ", "[", "]")),
+                    value.origin()));
+        }
+        return addresses;
     }
 
     private <T> T take(Setting<T> setting) throws ConfigException {

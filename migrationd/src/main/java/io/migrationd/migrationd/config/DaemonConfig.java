@@ -9,5 +9,7 @@ public record DaemonConfig(
         StreamConfig stream,
         LimitsConfig limits,
         RecoverySettings recovery,
+        PeerConfig peer,
+        int reportsKeep,
         MetricsConfig metrics,
         LogLevel logLevel) {}

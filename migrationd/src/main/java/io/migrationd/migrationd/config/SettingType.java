@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.config;
 
+import io.migrationd.migrationd.link.MigrationUri;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.InvalidPathException;
@@ -111,6 +112,80 @@ interface SettingType<T> {
             @Override
             public String show(Path value) {
                 return quote(value.toString());
+            }
+        };
+    }
+
+    /** The same, or nothing. */
+    static SettingType<Optional<Path>> optionalPath() {
+        SettingType<Path> path = absolutePath();
+        return new SettingType<>() {
+            @Override
+            public Optional<Optional<Path>> read(Object raw) {
+                return "".equals(raw)
+                        ? Optional.of(Optional.empty())
+                        : path.read(raw).map(Optional::of);
+            }
+
+            @Override
+            public String allowed() {
+                return path.allowed() + ", or nothing";
+            }
+
+            @Override
+            public String show(Optional<Path> value) {
+                return value.map(path::show).orElse("\"\"");
+            }
+        };
+    }
+
+    /** An address of a listener, or {@code off}. */
+    static SettingType<Optional<MigrationUri>> uriOrOff() {
+        return new SettingType<>() {
+            @Override
+            public Optional<Optional<MigrationUri>> read(Object raw) {
+                if ("off".equals(raw)) {
+                    return Optional.of(Optional.empty());
+                }
+                try {
+                    return raw instanceof String text
+                            ? Optional.of(Optional.of(MigrationUri.parse(text)))
+                            : Optional.empty();
+                } catch (IllegalArgumentException e) {
+                    return Optional.empty();
+                }
+            }
+
+            @Override
+            public String allowed() {
+                return "off, tcp:HOST:PORT or unix:PATH";
+            }
+
+            @Override
+            public String show(Optional<MigrationUri> value) {
+                return quote(value.map(MigrationUri::toString).orElse("off"));
+            }
+        };
+    }
+
+    /** The name of a host; nothing stands for the kernel's name of this one. */
+    static SettingType<String> hostName() {
+        return new SettingType<>() {
+            @Override
+            public Optional<String> read(Object raw) {
+                return raw instanceof String text && text.matches("[A-Za-z0-9._-]{0,253}")
+                        ? Optional.of(text)
+                        : Optional.empty();
+            }
+
+            @Override
+            public String allowed() {
+                return "up to 253 of A-Z a-z 0-9 . _ -, or nothing for the host's own name";
+            }
+
+            @Override
+            public String show(String value) {
+                return quote(value);
             }
         };
     }

@@ -38,13 +38,15 @@ final class Commands {
     private static final BigInteger LONG_MAX = BigInteger.valueOf(Long.MAX_VALUE);
 
     private final GuestDirectory directory;
+    private final MoveOperations moves;
     private final DaemonFacts facts;
     private final InstantSource clock;
     /** Two clients that each set one parameter or capability of a guest must not undo each other. */
     private final Object settingsLock = new Object();
 
-    Commands(GuestDirectory directory, DaemonFacts facts, InstantSource clock) {
+    Commands(GuestDirectory directory, MoveOperations moves, DaemonFacts facts, InstantSource clock) {
         this.directory = directory;
+        this.moves = moves;
         this.facts = facts;
         this.clock = clock;
     }
@@ -52,6 +54,7 @@ final class Commands {
     /** The table of {@code control.sock}. */
     CommandTable ofDaemon() {
         List<Command> commands = new ArrayList<>(daemonCommands());
+        commands.addAll(new MoveCommands(moves).commands());
         for (GuestCommand command : guestCommands()) {
             List<Member> parameters = Stream.concat(
                             Stream.of(CommandTable.guestParameter()), command.parameters().stream())

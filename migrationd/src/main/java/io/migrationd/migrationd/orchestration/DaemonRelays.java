@@ -14,12 +14,18 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Byte paths over sessions between daemons; their sockets lie in one directory of the runtime directory. */
 final class DaemonRelays implements MoveRelays {
+    private static final Logger log = LoggerFactory.getLogger(DaemonRelays.class);
+
     private final Path directory;
 
-    /** @param directory made if it is not there; its path is short, for the kernel takes 107 bytes of a socket's name */
+    /**
+     * @param directory made if it is not there; its path is short, for the kernel takes 107 bytes of a socket's name
+     */
     DaemonRelays(Path directory) throws IOException {
         this.directory = directory;
         Files.createDirectories(directory);
@@ -73,7 +79,7 @@ final class DaemonRelays implements MoveRelays {
                 bytes.put(name + ".read", channel.readBytes());
                 bytes.put(name + ".delivered", channel.deliveredBytes());
             }
-            return new MoveTraffic(bytes, isSource ? seen.state() : Optional.empty());
+            return new MoveTraffic(bytes, stream());
         }
 
         @Override
@@ -88,11 +94,7 @@ final class DaemonRelays implements MoveRelays {
                 Files.deleteIfExists(path);
             } catch (IOException e) {
                 // A leftover in the runtime directory: harmless, its name is not used again.
-                org.slf4j.LoggerFactory.getLogger(DaemonRelays.class)
-                        .atDebug()
-                        .addKeyValue("path", path)
-                        .setCause(e)
-                        .log("socket not removed");
+                log.atDebug().addKeyValue("path", path).setCause(e).log("socket not removed");
             }
         }
     }

@@ -170,12 +170,12 @@ final class DefinedGuests implements GuestBook {
                     .map(DefinedGuests::problem)
                     .toList();
         } catch (FactsException e) {
-            throw new IOException("the facts of %s are not understood: %s".formatted(session.peerHost(), e.getMessage()), e);
+            throw new IOException(
+                    "the facts of %s are not understood: %s".formatted(session.peerHost(), e.getMessage()), e);
         }
     }
 
     private static MoveOperations.Problem problem(Problem problem) {
-        return new MoveOperations.Problem(
-                problem.code(), problem.severity() == Problem.Severity.ERROR, problem.text());
+        return new MoveOperations.Problem(problem.code(), problem.severity() == Problem.Severity.ERROR, problem.text());
     }
 }

@@ -49,7 +49,8 @@ final class DefinedIncoming implements IncomingProcess.Starter {
         GuestDefinition definition = definition(job.order().uuid());
         GuestDefinition.Incoming incoming = definition
                 .incoming()
-                .orElseThrow(() -> new IOException("the definition of '%s' has no [incoming]".formatted(definition.name())));
+                .orElseThrow(
+                        () -> new IOException("the definition of '%s' has no [incoming]".formatted(definition.name())));
         return switch (incoming) {
             case GuestDefinition.Incoming.Waiting(Path qmp) -> new Waiting(definition.uuid(), definition.name(), qmp);
             case GuestDefinition.Incoming.Start template -> {

@@ -22,10 +22,11 @@ final class JobCodec {
 
     static String text(Map<String, String> map) {
         StringBuilder text = new StringBuilder();
-        new TreeMap<>(map).forEach((key, value) -> text.append(escape(key))
-                .append('=')
-                .append(escape(value))
-                .append('\n'));
+        new TreeMap<>(map)
+                .forEach((key, value) -> text.append(escape(key))
+                        .append('=')
+                        .append(escape(value))
+                        .append('\n'));
         return text.toString();
     }
 
@@ -42,11 +43,17 @@ final class JobCodec {
     }
 
     private static String escape(String text) {
-        return text.replace("%", "%25").replace("\n", "%0A").replace("\r", "%0D").replace("=", "%3D");
+        return text.replace("%", "%25")
+                .replace("\n", "%0A")
+                .replace("\r", "%0D")
+                .replace("=", "%3D");
     }
 
     private static String unescape(String text) {
-        return text.replace("%3D", "=").replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
+        return text.replace("%3D", "=")
+                .replace("%0D", "\r")
+                .replace("%0A", "\n")
+                .replace("%25", "%");
     }
 
     static Map<String, String> encode(SourceJob job) {
@@ -117,8 +124,7 @@ final class JobCodec {
 
     static TargetJob target(Map<String, String> map) throws IOException {
         try {
-            return new TargetJob(
-                    UUID.fromString(get(map, "id")), get(map, "name"), order(map), number(map, "started"));
+            return new TargetJob(UUID.fromString(get(map, "id")), get(map, "name"), order(map), number(map, "started"));
         } catch (IllegalArgumentException e) {
             throw new IOException("a job of the journal is damaged", e);
         }

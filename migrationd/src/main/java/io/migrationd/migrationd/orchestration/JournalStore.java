@@ -188,8 +188,7 @@ final class JournalStore implements MoveStore {
     }
 
     private Map<String, String> jobOf(UUID move) throws IOException {
-        return step(move, JOB)
-                .orElseThrow(() -> new IOException("the journal has no job of move %s".formatted(move)));
+        return step(move, JOB).orElseThrow(() -> new IOException("the journal has no job of move %s".formatted(move)));
     }
 
     TargetState pastTarget(UUID move) {
@@ -220,7 +219,10 @@ final class JournalStore implements MoveStore {
         // The machine's last state said so; what it left behind was undone or is the guest's now.
         for (StepRow step : journal.openSteps(move)) {
             if (!step.kind().equals(JOB)) {
-                log.atDebug().addKeyValue("move", move).addKeyValue("step", step.kind()).log("left as it is");
+                log.atDebug()
+                        .addKeyValue("move", move)
+                        .addKeyValue("step", step.kind())
+                        .log("left as it is");
             }
         }
     }

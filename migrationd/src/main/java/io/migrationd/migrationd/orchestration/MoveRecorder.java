@@ -11,7 +11,9 @@ import io.migrationd.migrationd.peer.PeerWord;
 import io.migrationd.migrationd.qmp.JsonObject;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -33,10 +35,17 @@ final class MoveRecorder {
     private Optional<QemuMigration> lastCounters = Optional.empty();
     private String lastReason = "";
     private OptionalLong clockOffsetMillis = OptionalLong.empty();
+    private Optional<PeerWord.Clock> clockPair = Optional.empty();
+    private long clockAnsweredMillis;
     private long stoppedAtNanos;
     private boolean stopped;
     private OptionalLong downtimeNanos = OptionalLong.empty();
+    private final Map<String, Long> phaseNanos = new LinkedHashMap<>();
+    private final List<Decided> decisions = new ArrayList<>();
     private long dropped;
+
+    /** A decision of the policy. */
+    record Decided(long nanos, String decision, String cause) {}
 
     MoveRecorder(UUID move, MoveStore store, String host) {
         this.move = move;
@@ -58,6 +67,9 @@ final class MoveRecorder {
     }
 
     void phase(String phase) {
+        synchronized (this) {
+            phaseNanos.putIfAbsent(phase, System.nanoTime());
+        }
         line("phase", phase);
     }
 
@@ -68,6 +80,15 @@ final class MoveRecorder {
             }
         }
         line("note", text);
+    }
+
+    void decision(String decision, String cause) {
+        synchronized (this) {
+            if (decisions.size() < MOST_LINES) {
+                decisions.add(new Decided(System.nanoTime(), decision, cause));
+            }
+        }
+        line("decision", decision + ": " + cause);
     }
 
     /** Said once, however often it is seen. */
@@ -130,6 +151,8 @@ final class MoveRecorder {
     synchronized void clock(PeerWord.Clock answer, long nowMillis) {
         long middle = (answer.sentAtMillis() + nowMillis) / 2;
         clockOffsetMillis = OptionalLong.of(answer.peerAtMillis() - middle);
+        clockPair = Optional.of(answer);
+        clockAnsweredMillis = nowMillis;
     }
 
     synchronized String lastReason() {
@@ -158,8 +181,30 @@ final class MoveRecorder {
         return peerTimeline;
     }
 
+    synchronized Optional<PeerWord.Clock> clockPair() {
+        return clockPair;
+    }
+
+    synchronized long clockAnsweredMillis() {
+        return clockAnsweredMillis;
+    }
+
     synchronized OptionalLong clockOffsetMillis() {
         return clockOffsetMillis;
+    }
+
+    /** When a phase was entered first, of the monotonic clock of this daemon. */
+    synchronized OptionalLong phaseNanos(String phase) {
+        Long at = phaseNanos.get(phase);
+        return at == null ? OptionalLong.empty() : OptionalLong.of(at);
+    }
+
+    synchronized OptionalLong stoppedAtNanos() {
+        return stoppedAtNanos == 0 ? OptionalLong.empty() : OptionalLong.of(stoppedAtNanos);
+    }
+
+    synchronized List<Decided> decisions() {
+        return List.copyOf(decisions);
     }
 
     synchronized long dropped() {
@@ -171,7 +216,10 @@ final class MoveRecorder {
         ObjectNode json = JsonNodeFactory.instance.objectNode().put("host", host);
         ArrayNode list = json.putArray("lines");
         for (MoveStore.Line line : lines()) {
-            list.addObject().put("at", line.atMillis()).put("event", line.event()).put("detail", line.detail());
+            list.addObject()
+                    .put("at", line.atMillis())
+                    .put("event", line.event())
+                    .put("detail", line.detail());
         }
         return json;
     }

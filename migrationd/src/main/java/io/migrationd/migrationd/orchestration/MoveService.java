@@ -33,8 +33,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * All moves of QEMU guests of this daemon: starts those that are asked for here, takes those that peers ask for, goes on
- * with what an earlier daemon has left. Any thread. Owns the thread {@code move-timer}, and the loops.
+ * All moves of QEMU guests of this daemon: starts those that are asked for here, takes those that peers ask for, goes
+ * on with what an earlier daemon has left. Any thread. Owns the thread {@code move-timer}, and the loops.
  */
 final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(MoveService.class);
@@ -140,7 +140,8 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             return Optional.of("%d moves are under way here".formatted(targets.size()));
         }
         boolean arriving = targets.values().stream()
-                .anyMatch(move -> move.outcome().isEmpty() && move.job().order().uuid().equals(uuid));
+                .anyMatch(move ->
+                        move.outcome().isEmpty() && move.job().order().uuid().equals(uuid));
         if (arriving || sources.containsKey(guest)) {
             return Optional.of("guest '%s' is being moved already".formatted(guest));
         }
@@ -223,7 +224,8 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
                     true,
                     "no connection to the daemon of %s at %s within %d s"
                             .formatted(line.name(), line.addresses(), LINK_WAIT.toSeconds())));
-            return new Looked(problems, facts.map(GuestBook.SourceFacts::running).orElse(false));
+            return new Looked(
+                    problems, facts.map(GuestBook.SourceFacts::running).orElse(false));
         }
         try {
             JsonNode target = answers.ask(line, settings.order(guest.name(), guest.uuid(), host()));
@@ -307,7 +309,8 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             throw new CommandException("%d moves are under way, no more are allowed".formatted(sources.size()));
         }
         if (targets.values().stream()
-                .anyMatch(move -> move.outcome().isEmpty() && move.job().order().uuid().equals(guest.uuid()))) {
+                .anyMatch(move ->
+                        move.outcome().isEmpty() && move.job().order().uuid().equals(guest.uuid()))) {
             throw new CommandException("guest '%s' is arriving here".formatted(guest.name()));
         }
     }
@@ -415,7 +418,10 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
                 return;
             }
         }
-        log.atInfo().addKeyValue("guest", guest).addKeyValue("attempt", failed.attempt() + 1).log("move: tried again");
+        log.atInfo()
+                .addKeyValue("guest", guest)
+                .addKeyValue("attempt", failed.attempt() + 1)
+                .log("move: tried again");
         try {
             PeerLine line = line(failed.peer());
             Looked looked = look(defined, failed.settings(), line);
@@ -432,7 +438,8 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
                     failed.order(),
                     failed.attempt() + 1,
                     System.currentTimeMillis());
-            List<Problem> errors = looked.problems().stream().filter(Problem::error).toList();
+            List<Problem> errors =
+                    looked.problems().stream().filter(Problem::error).toList();
             if (errors.isEmpty()) {
                 synchronized (this) {
                     if (!sources.containsKey(guest)) {
@@ -442,7 +449,10 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             } else if (job.attempt() <= job.settings().retries()) {
                 var _ = timer.schedule(() -> tryAgain(job), RETRY_PAUSE_MILLIS * job.attempt(), TimeUnit.MILLISECONDS);
             } else {
-                log.atError().addKeyValue("guest", guest).addKeyValue("problems", errors).log("move: given up");
+                log.atError()
+                        .addKeyValue("guest", guest)
+                        .addKeyValue("problems", errors)
+                        .log("move: given up");
             }
         } catch (CommandException e) {
             log.atError().addKeyValue("guest", guest).setCause(e).log("move: not tried again");

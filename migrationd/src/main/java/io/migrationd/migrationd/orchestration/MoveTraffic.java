@@ -6,7 +6,7 @@ import java.util.Optional;
 /**
  * What one end of a byte path has carried.
  *
- * @param bytesByChannel forward and reverse bytes, by a channel's name
- * @param tapState what the taps made of it, in words
+ * @param bytesByChannel read from this host's QEMU and delivered to it, by a channel's name
+ * @param stream what the taps made of it, at the source
  */
-record MoveTraffic(Map<String, Long> bytesByChannel, Optional<String> tapState) {}
+record MoveTraffic(Map<String, Long> bytesByChannel, Optional<SeenStream> stream) {}

@@ -31,7 +31,9 @@ final class MoveViews {
                 move.outcome().map(MoveWords::word),
                 move.outcome().map(MoveWords::where).orElse(MoveWords.where(state.phase())),
                 move.message().isEmpty()
-                        ? "%s is being moved to %s".formatted(move.job().order().guest(), move.job().peer())
+                        ? "%s is being moved to %s"
+                                .formatted(
+                                        move.job().order().guest(), move.job().peer())
                         : move.message(),
                 Optional.of(state.fact().status().qmpName()),
                 move.job().startedAtMillis(),
@@ -58,7 +60,8 @@ final class MoveViews {
                 move.outcome().map(MoveWords::where).orElse("unknown"),
                 move.outcome()
                         .map(how -> sentence(guest, how))
-                        .orElse("%s comes from %s".formatted(guest, move.job().order().sourceHost())),
+                        .orElse("%s comes from %s"
+                                .formatted(guest, move.job().order().sourceHost())),
                 Optional.of(state.fact().status().qmpName()),
                 move.job().startedAtMillis(),
                 System.currentTimeMillis() - move.job().startedAtMillis(),

@@ -13,6 +13,15 @@ final class MoveWords {
         return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
+    static String word(SourcePolicy.Order order) {
+        return switch (order) {
+            case SourcePolicy.Order.SetParameters _ -> "set-parameters";
+            case SourcePolicy.Order.SwitchOver _ -> "switch-over";
+            case SourcePolicy.Order.StartPostcopy _ -> "start-postcopy";
+            case SourcePolicy.Order.Cancel _ -> "cancel";
+        };
+    }
+
     static long remaining(QemuMigration.Ram ram) {
         return ram.remainingBytes();
     }
@@ -24,8 +33,7 @@ final class MoveWords {
             case MOVED -> "%s runs at %s".formatted(guest, job.peer());
             case FAILED_AT_SOURCE -> "%s runs on here: the move to %s failed: %s".formatted(guest, job.peer(), reason);
             case CANCELLED -> "%s runs on here: the move to %s was cancelled: %s".formatted(guest, job.peer(), reason);
-            case LOST ->
-                "%s is lost: a QEMU died that alone had what was missing (%s)".formatted(guest, reason);
+            case LOST -> "%s is lost: a QEMU died that alone had what was missing (%s)".formatted(guest, reason);
             case UNSURE ->
                 "nobody can say whether %s runs at %s: look there, then migrationctl moves reclaim --force (%s)"
                         .formatted(guest, job.peer(), reason);

@@ -116,7 +116,8 @@ final class PeerAnswers implements AutoCloseable {
         switch (word) {
             case PeerWord.OfMove ofMove -> ofMove(session, ofMove);
             case PeerWord.Check check -> check(session, check);
-            case PeerWord.Clock clock when !clock.answer() ->
+            case PeerWord.Clock clock
+            when !clock.answer() ->
                 send(session, new PeerWord.Clock(true, clock.sentAtMillis(), System.currentTimeMillis()));
             case PeerWord.Clock _, PeerWord.Facts _, PeerWord.CheckFailed _ ->
                 log.atWarn().addKeyValue("peer", session.peerHost()).log("an answer that nobody asked for; ignored");
@@ -130,7 +131,10 @@ final class PeerAnswers implements AutoCloseable {
                 try {
                     answer = new PeerWord.Facts(check.question(), book.targetFacts(check.order()));
                 } catch (IOException | RuntimeException e) {
-                    log.atWarn().addKeyValue("guest", check.order().guest()).setCause(e).log("check not answered");
+                    log.atWarn()
+                            .addKeyValue("guest", check.order().guest())
+                            .setCause(e)
+                            .log("check not answered");
                     answer = new PeerWord.CheckFailed(check.question(), String.valueOf(e.getMessage()));
                 }
                 send(session, answer);

@@ -45,8 +45,7 @@ final class QemuHandle implements AutoCloseable {
      * @param events of QEMU, called by the connection's thread
      * @param stirred something has changed: it is worth a look
      */
-    QemuHandle(
-            String name, Path socket, BooleanSupplier processIsDead, Consumer<QmpEvent> events, Runnable stirred) {
+    QemuHandle(String name, Path socket, BooleanSupplier processIsDead, Consumer<QmpEvent> events, Runnable stirred) {
         this.name = name;
         this.socket = socket;
         this.processIsDead = processIsDead;
@@ -106,7 +105,9 @@ final class QemuHandle implements AutoCloseable {
             return new Look.Said(migration, connected.status());
         } catch (QmpClosedException e) {
             drop();
-            return isDead() ? new Look.Gone(String.valueOf(e.getMessage())) : new Look.Busy(String.valueOf(e.getMessage()));
+            return isDead()
+                    ? new Look.Gone(String.valueOf(e.getMessage()))
+                    : new Look.Busy(String.valueOf(e.getMessage()));
         } catch (QmpConnectionException e) {
             return new Look.Busy(String.valueOf(e.getMessage()));
         } catch (QmpException e) {

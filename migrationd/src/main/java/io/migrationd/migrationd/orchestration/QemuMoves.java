@@ -223,19 +223,23 @@ public final class QemuMoves implements AutoCloseable {
             return store.ownership(guest)
                     .filter(row -> !row.state().equals(Ownership.OWNER.name())
                             && !row.state().equals(Ownership.DECLINED.name()))
-                    .map(row -> "the journal of this host says that '%s' is %s since %s (epoch %d): migrationctl moves reclaim"
-                            .formatted(row.name(), row.state(), row.since(), row.epoch()));
+                    .map(row ->
+                            "the journal of this host says that '%s' is %s since %s (epoch %d): migrationctl moves reclaim"
+                                    .formatted(row.name(), row.state(), row.since(), row.epoch()));
         }
 
         @Override
         public Optional<String> runsHere(UUID guest) {
-            return book.byUuid(guest).filter(defined -> Files.exists(defined.qmp())).flatMap(defined -> {
-                QemuHandle probe = new QemuHandle(
-                        defined.name(), defined.qmp(), () -> false, event -> {}, () -> {});
-                return probe.isDead()
-                        ? Optional.empty()
-                        : Optional.of("a QEMU answers at %s, where '%s' would run".formatted(defined.qmp(), defined.name()));
-            });
+            return book.byUuid(guest)
+                    .filter(defined -> Files.exists(defined.qmp()))
+                    .flatMap(defined -> {
+                        QemuHandle probe =
+                                new QemuHandle(defined.name(), defined.qmp(), () -> false, event -> {}, () -> {});
+                        return probe.isDead()
+                                ? Optional.empty()
+                                : Optional.of("a QEMU answers at %s, where '%s' would run"
+                                        .formatted(defined.qmp(), defined.name()));
+                    });
         }
 
         @Override
@@ -260,5 +264,4 @@ public final class QemuMoves implements AutoCloseable {
                     .log("taken back by an operator; start it with cont in its QEMU");
         }
     }
-
 }

@@ -5,203 +5,218 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.migrationd.migrationd.guest.qemu.QemuMigration;
-import io.migrationd.migrationd.journal.DurableFiles;
 import io.migrationd.migrationd.link.session.LinkHealth;
 import io.migrationd.migrationd.move.Outcome;
+import io.migrationd.migrationd.move.SourcePhase;
+import io.migrationd.migrationd.relay.tap.Mark;
+import io.migrationd.migrationd.relay.tap.TapStatus;
+import io.migrationd.migrationd.report.MoveReport;
+import io.migrationd.migrationd.report.MoveReportBuilder;
+import io.migrationd.migrationd.report.ReportJson;
+import io.migrationd.migrationd.report.ReportStore;
+import io.migrationd.migrationd.report.ReportText;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Instant;
-import java.time.ZoneOffset;
-import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
+import java.util.OptionalLong;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** One JSON file per move, named by its start and its id; the newest of them are kept. Any thread. */
+/** Makes a report of what a move's recorder has, and finds reports for the control socket. Any thread. */
 final class ReportFiles implements Reports {
     private static final Logger log = LoggerFactory.getLogger(ReportFiles.class);
     private static final ObjectMapper JSON = new ObjectMapper();
-    private static final DateTimeFormatter STAMP =
-            DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS").withZone(ZoneOffset.UTC);
-    private static final String SUFFIX = ".json";
-    private static final int MOST_BYTES = 8 << 20;
+    private static final double NANOS_PER_MILLI = 1e6;
 
-    private final Path directory;
-    private final int most;
+    private final ReportStore store;
     private final String host;
 
-    ReportFiles(Path directory, int most, String host) throws IOException {
-        this.directory = directory;
-        this.most = most;
+    ReportFiles(Path directory, int most, String host) {
+        this.store = new ReportStore(directory, most);
         this.host = host;
-        Files.createDirectories(directory);
     }
 
     @Override
     public synchronized void write(SourceMove move, Outcome outcome) {
-        String name = "%s-%s%s"
-                .formatted(STAMP.format(Instant.ofEpochMilli(move.job().startedAtMillis())), move.id(), SUFFIX);
         try {
-            DurableFiles.replace(
-                    directory.resolve(name),
-                    JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(report(move, outcome)));
-            List<Path> files = files();
-            for (Path old : files.subList(Math.min(most, files.size()), files.size())) {
-                Files.deleteIfExists(old);
-            }
-        } catch (IOException e) {
+            Path _ = store.write(report(move, outcome));
+        } catch (IOException | RuntimeException e) {
             log.atError().addKeyValue("move", move.id()).setCause(e).log("report not written");
         }
     }
 
-    private ObjectNode report(SourceMove move, Outcome outcome) {
+    private MoveReport report(SourceMove move, Outcome outcome) {
         MoveRecorder recorder = move.recorder();
-        ObjectNode report = JSON.createObjectNode()
-                .put("id", move.id().toString())
-                .put("guest", move.job().order().guest())
-                .put("uuid", move.job().order().uuid().toString())
-                .put("mode", MoveWords.word(move.plan().mode()))
-                .put("source-host", host)
-                .put("destination-host", move.job().peer())
-                .put("attempt", move.job().attempt())
-                .put("outcome", MoveWords.word(outcome))
-                .put("where", MoveWords.where(outcome))
-                .put("message", move.message())
-                .put("started-at-millis", move.job().startedAtMillis())
-                .put("total-millis", move.age().toMillis());
-        recorder.downtimeMillis().ifPresent(millis -> report.put("downtime-millis", millis));
-        recorder.lastCounters().ifPresent(counters -> report.set("qemu", counters(counters)));
-        ArrayNode outages = report.putArray("link-outages");
+        long startWall = move.job().startedAtMillis();
+        // The start by this daemon's monotonic clock; an earlier daemon's part of the move lies before it.
+        long startMonotonic =
+                TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) - move.age().toMillis();
+        MoveReportBuilder report = new MoveReportBuilder(
+                        move.id().toString(),
+                        move.job().order().guest(),
+                        MoveWords.word(move.plan().mode()),
+                        host,
+                        startWall,
+                        startMonotonic)
+                .between(move.job().order().uuid().toString(), host, move.job().peer());
+        recorder.clockPair()
+                .ifPresent(pair ->
+                        report.clockPair(pair.sentAtMillis(), pair.peerAtMillis(), recorder.clockAnsweredMillis()));
+        for (MoveStore.Line line : recorder.lines()) {
+            report.event(line.atMillis(), startMonotonic + line.atMillis() - startWall, line.event(), line.detail());
+        }
+        recorder.peerTimeline().ifPresent(peer -> report.merge(theirs(peer)));
+        for (MoveRecorder.Decided decided : recorder.decisions()) {
+            report.decision(TimeUnit.NANOSECONDS.toMillis(decided.nanos()), decided.decision(), decided.cause());
+        }
         move.link().map(LinkHealth::outages).orElse(List.of()).stream()
-                .filter(outage -> outage.at().toEpochMilli() >= move.job().startedAtMillis())
-                .forEach(outage -> outages.addObject()
-                        .put("at-millis", outage.at().toEpochMilli())
-                        .put("millis", outage.duration().toMillis())
-                        .put("reason", outage.reason()));
-        report.put("recoveries", move.recoveries());
-        ArrayNode paths = report.putArray("byte-paths");
-        recorder.traffic().forEach(traffic -> {
-            ObjectNode path = paths.addObject();
-            ObjectNode bytes = path.putObject("bytes");
-            traffic.bytesByChannel().forEach(bytes::put);
-            traffic.tapState().ifPresent(state -> path.put("tap", state));
-        });
-        recorder.clockOffsetMillis().ifPresent(offset -> report.put("destination-clock-ahead-millis", offset));
-        report.set("timeline", timeline(recorder));
-        if (recorder.dropped() > 0) {
-            report.put("timeline-lines-dropped", recorder.dropped());
+                .filter(outage -> outage.at().toEpochMilli() >= startWall)
+                .forEach(outage -> report.outage(
+                        startMonotonic + outage.at().toEpochMilli() - startWall,
+                        outage.duration().toMillis()));
+        carried(recorder, report);
+        report.downtime(downtime(recorder));
+        recorder.lastCounters()
+                .flatMap(QemuMigration::ram)
+                .filter(ram -> ram.postcopyRequests() > 0)
+                .ifPresent(ram -> report.postcopy(postcopy(ram)));
+        move.recovered().forEach(report::recovery);
+        return report.build(
+                MoveWords.word(outcome),
+                outcome == Outcome.MOVED ? null : move.message(),
+                System.currentTimeMillis(),
+                TimeUnit.NANOSECONDS.toMillis(System.nanoTime()));
+    }
+
+    private static void carried(MoveRecorder recorder, MoveReportBuilder report) {
+        for (MoveTraffic traffic : recorder.traffic()) {
+            traffic.bytesByChannel().forEach(report::channel);
+            traffic.stream().ifPresent(stream -> {
+                stream.passes()
+                        .forEach(seen -> report.pass(new MoveReport.Pass(
+                                seen.pass().number(),
+                                seen.pass().pages().total(),
+                                seen.pass().pages().zero(),
+                                seen.pass().bytes(),
+                                TimeUnit.NANOSECONDS.toMillis(seen.nanos()),
+                                null)));
+                TapStatus status = stream.status();
+                report.tap(new MoveReport.Tap(
+                        MoveWords.word(status.state()),
+                        status.reason().orElse(null),
+                        status.offset(),
+                        status.unparsedBytes()));
+            });
         }
-        return report;
     }
 
-    private static ObjectNode counters(QemuMigration counters) {
-        ObjectNode json = JSON.createObjectNode().put("status", counters.statusText());
-        counters.downtimeMillis().ifPresent(millis -> json.put("downtime-millis", millis));
-        counters.setupMillis().ifPresent(millis -> json.put("setup-millis", millis));
-        counters.totalMillis().ifPresent(millis -> json.put("total-millis", millis));
-        counters.error().ifPresent(error -> json.put("error", error));
-        counters.ram()
-                .ifPresent(ram -> json.put("transferred-bytes", ram.transferredBytes())
-                        .put("total-bytes", ram.totalBytes())
-                        .put("zero-pages", ram.duplicate())
-                        .put("normal-pages", ram.normal())
-                        .put("passes", ram.dirtySyncCount())
-                        .put("page-requests", ram.postcopyRequests())
-                        .put("precopy-bytes", ram.precopyBytes())
-                        .put("downtime-bytes", ram.downtimeBytes())
-                        .put("postcopy-bytes", ram.postcopyBytes()));
-        return json;
-    }
-
-    /** Both hosts' lines, in the order of this host's clock. */
-    private ArrayNode timeline(MoveRecorder recorder) {
-        record Line(long at, String where, String event, String detail) {}
-        List<Line> lines = new ArrayList<>();
-        recorder.lines().forEach(line -> lines.add(new Line(line.atMillis(), host, line.event(), line.detail())));
-        long offset = recorder.clockOffsetMillis().orElse(0);
-        recorder.peerTimeline()
-                .ifPresent(peer -> peer.path("lines")
-                        .forEach(line -> lines.add(new Line(
-                                line.path("at").asLong() - offset,
-                                peer.path("host").asText("destination"),
-                                line.path("event").asText(),
-                                line.path("detail").asText()))));
-        lines.sort(Comparator.comparingLong(Line::at));
-        ArrayNode json = JSON.createArrayNode();
-        lines.forEach(line -> json.addObject()
-                .put("at-millis", line.at())
-                .put("host", line.where())
-                .put("event", line.event())
-                .put("detail", line.detail()));
-        return json;
-    }
-
-    /** Newest first. */
-    private List<Path> files() throws IOException {
-        try (Stream<Path> files = Files.list(directory)) {
-            return files.filter(file -> file.toString().endsWith(SUFFIX))
-                    .sorted(Comparator.comparing((Path file) -> String.valueOf(file.getFileName()))
-                            .reversed())
-                    .toList();
+    private static List<MoveReport.Moment> theirs(JsonNode peer) {
+        List<MoveReport.Moment> moments = new ArrayList<>();
+        String theirHost = peer.path("host").asText("destination");
+        for (JsonNode line : peer.path("lines")) {
+            moments.add(new MoveReport.Moment(
+                    theirHost,
+                    line.path("at").asLong(),
+                    0,
+                    line.path("event").asText(),
+                    line.path("detail").asText()));
         }
+        return moments;
+    }
+
+    /** What of it was measured; the rest is absent. */
+    private static MoveReport.Downtime downtime(MoveRecorder recorder) {
+        OptionalLong gate = recorder.phaseNanos(SourcePhase.GATE.name());
+        OptionalLong passed = recorder.phaseNanos(SourcePhase.FINISHING.name());
+        OptionalLong released = recorder.phaseNanos(SourcePhase.RELEASED.name());
+        Optional<SeenStream> stream = recorder.traffic().stream()
+                .flatMap(traffic -> traffic.stream().stream())
+                .findFirst();
+        OptionalLong sent = stream.map(seen -> seen.nanos(Mark.EOF)).orElse(OptionalLong.empty());
+        @Nullable
+        Double total = recorder.downtimeMillis().isPresent()
+                ? (double) recorder.downtimeMillis().getAsLong()
+                : null;
+        return new MoveReport.Downtime(
+                total,
+                between(recorder.stoppedAtNanos(), gate),
+                between(gate, passed),
+                between(passed, sent),
+                null,
+                null,
+                between(sent, released),
+                total != null
+                                && released.isPresent()
+                                && recorder.stoppedAtNanos().isPresent()
+                        ? (Double) Math.max(
+                                0,
+                                total
+                                        - (released.getAsLong()
+                                                        - recorder.stoppedAtNanos()
+                                                                .getAsLong())
+                                                / NANOS_PER_MILLI)
+                        : null,
+                null);
+    }
+
+    private static @Nullable Double between(OptionalLong from, OptionalLong to) {
+        return from.isPresent() && to.isPresent() && to.getAsLong() >= from.getAsLong()
+                ? (Double) ((to.getAsLong() - from.getAsLong()) / NANOS_PER_MILLI)
+                : null;
+    }
+
+    private static MoveReport.Postcopy postcopy(QemuMigration.Ram ram) {
+        return new MoveReport.Postcopy(
+                ram.postcopyRequests(), null, null, null, null, null, null, null, null, null, null, null);
     }
 
     @Override
     public synchronized List<JsonNode> list(Optional<String> guest) {
-        List<JsonNode> reports = new ArrayList<>();
         try {
-            for (Path file : files()) {
-                read(file)
-                        .filter(report -> guest.isEmpty()
-                                || guest.get().equals(report.path("guest").asText()))
-                        .ifPresent(report -> {
-                            ObjectNode line = JSON.createObjectNode();
-                            for (String field : List.of(
-                                    "id", "guest", "outcome", "message", "started-at-millis", "total-millis",
-                                    "downtime-millis")) {
-                                if (report.has(field)) {
-                                    line.set(field, report.get(field));
-                                }
-                            }
-                            reports.add(line);
-                        });
+            List<JsonNode> lines = new ArrayList<>();
+            for (MoveReport report : guest.isPresent() ? store.ofGuest(guest.get()) : store.list()) {
+                ObjectNode line = JSON.createObjectNode()
+                        .put("id", report.id())
+                        .put("guest", report.guest())
+                        .put("mode", report.mode())
+                        .put("outcome", report.outcome())
+                        .put("start-millis", report.startMillis());
+                if (report.totalMillis() != null) {
+                    line.put("total-millis", report.totalMillis());
+                }
+                if (report.destination() != null) {
+                    line.put("destination", report.destination());
+                }
+                lines.add(line);
             }
+            return lines;
         } catch (IOException e) {
-            log.atError().addKeyValue("path", directory).setCause(e).log("reports can't be listed");
+            log.atError().setCause(e).log("reports can't be listed");
+            return List.of();
         }
-        return reports;
     }
 
     @Override
     public synchronized Optional<JsonNode> find(String idOrGuest) {
         try {
-            for (Path file : files()) {
-                Optional<JsonNode> report = read(file);
-                if (report.isPresent()
-                        && (report.get().path("id").asText().startsWith(idOrGuest)
-                                || report.get().path("guest").asText().equals(idOrGuest))) {
-                    return report;
-                }
-            }
-        } catch (IOException e) {
-            log.atError().addKeyValue("path", directory).setCause(e).log("reports can't be listed");
-        }
-        return Optional.empty();
-    }
-
-    private static Optional<JsonNode> read(Path file) {
-        try {
-            if (Files.size(file) > MOST_BYTES) {
+            Optional<MoveReport> found = store.list().stream()
+                    .filter(report ->
+                            report.id().startsWith(idOrGuest) || report.guest().equals(idOrGuest))
+                    .findFirst();
+            if (found.isEmpty()) {
                 return Optional.empty();
             }
-            return Optional.of(JSON.readTree(Files.readAllBytes(file)));
+            ObjectNode both = JSON.createObjectNode();
+            both.set("report", JSON.readTree(ReportJson.write(found.get())));
+            ArrayNode text = both.putArray("text");
+            ReportText.lines(found.get()).forEach(text::add);
+            return Optional.of(both);
         } catch (IOException e) {
-            log.atWarn().addKeyValue("path", file).setCause(e).log("report can't be read");
+            log.atError().setCause(e).log("reports can't be read");
             return Optional.empty();
         }
     }

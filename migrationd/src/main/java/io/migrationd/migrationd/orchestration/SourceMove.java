@@ -22,12 +22,15 @@ import io.migrationd.migrationd.qmp.QmpConnectionException;
 import io.migrationd.migrationd.qmp.QmpEvent;
 import io.migrationd.migrationd.qmp.QmpException;
 import io.migrationd.migrationd.qmp.QmpTimeoutException;
+import io.migrationd.migrationd.report.MoveReport;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -66,6 +69,10 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     private volatile Optional<Outcome> outcome = Optional.empty();
     private volatile String message = "";
     private volatile int recoveries;
+    private final List<MoveReport.Recovery> recovered = new CopyOnWriteArrayList<>();
+    private long pausedAtNanos;
+    private long resumedAtNanos;
+    private int recoverAttempts;
 
     SourceMove(SourceJob job, SourceState initial, MoveServices services, PeerLine line) {
         super("mig-move-" + job.order().guest(), job.id(), initial);
@@ -119,7 +126,8 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     @Override
     public void heard(PeerWord word) {
         switch (word) {
-            case PeerWord.OfMove ofMove when ofMove.move().equals(id()) ->
+            case PeerWord.OfMove ofMove
+            when ofMove.move().equals(id()) ->
                 offerTask(() -> {
                     ofMove.timeline().ifPresent(recorder::peerTimeline);
                     recorder.heard(ofMove.message(), line.health());
@@ -180,7 +188,10 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
                 }
             }
             case QemuHandle.Look.Busy busy ->
-                log.atDebug().addKeyValue("move", id()).addKeyValue("why", busy.why()).log("QEMU does not answer now");
+                log.atDebug()
+                        .addKeyValue("move", id())
+                        .addKeyValue("why", busy.why())
+                        .log("QEMU does not answer now");
         }
         if (gateAsked) {
             checkGate();
@@ -196,7 +207,9 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         };
     }
 
-    /** A broken path in postcopy is QEMU's pause; before it QEMU fails. Both are seen by looking; here it is only said. */
+    /**
+     * A broken path in postcopy is QEMU's pause; before it QEMU fails. Both are seen by looking; here it is only said.
+     */
     private void watchRelay() {
         MoveRelay open = relay;
         if (open != null) {
@@ -207,7 +220,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     private void decide(QemuMigration migration) {
         LinkHealth health = line.health().orElse(null);
         for (SourcePolicy.Order order : policy.look(migration, health)) {
-            note("decision: " + order.reason());
+            recorder.decision(MoveWords.word(order), order.reason());
             services.events().event(job.order().guest(), "MOVE_DECISION", Map.of("reason", order.reason()));
             switch (order) {
                 case SourcePolicy.Order.SetParameters(Map<String, Object> parameters, String _) -> {
@@ -236,8 +249,12 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         if (before.phase() == next.phase()) {
             return;
         }
+        if (next.phase() == SourcePhase.RECOVERING) {
+            pausedAtNanos = System.nanoTime();
+            recoverAttempts = 0;
+        }
         if (next.phase() == SourcePhase.PAGING && before.phase() == SourcePhase.RECOVERING) {
-            recoveries++;
+            episode();
         }
         recorder.phase(next.phase().name());
         log.atInfo()
@@ -254,6 +271,23 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
                         Map.of("phase", MoveWords.word(next.phase()), "role", "source"));
         // Something follows from a new phase that QEMU may have said already.
         nextLookNanos = System.nanoTime();
+    }
+
+    private void episode() {
+        recoveries++;
+        long now = System.nanoTime();
+        recovered.add(new MoveReport.Recovery(
+                recorder.lastReason(),
+                null,
+                (resumedAtNanos - pausedAtNanos) / 1e6,
+                (now - resumedAtNanos) / 1e6,
+                null,
+                (long) recoverAttempts));
+    }
+
+    /** Recoveries of QEMU's own postcopy, for the report. */
+    List<MoveReport.Recovery> recovered() {
+        return recovered;
     }
 
     @Override
@@ -298,7 +332,8 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         boolean up = line.health().map(LinkHealth::up).orElse(false);
         if (up) {
             gateAsked = false;
-            long left = seen.flatMap(QemuMigration::ram).map(MoveWords::remaining).orElse(0L);
+            long left =
+                    seen.flatMap(QemuMigration::ram).map(MoveWords::remaining).orElse(0L);
             MoveRelay open = relay;
             if (open != null) {
                 open.makeRoom(left + DEVICE_STATE_BYTES);
@@ -318,7 +353,8 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
             return;
         }
         try {
-            relay = services.relays().source(session, id(), attempt, job.order(), job.settings().downtimeLimitMillis());
+            relay = services.relays()
+                    .source(session, id(), attempt, job.order(), job.settings().downtimeLimitMillis());
         } catch (IOException e) {
             note("the byte path can't be opened: " + e.getMessage());
             log.atError().addKeyValue("move", id()).setCause(e).log("relay not opened");
@@ -363,9 +399,12 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         switch (command) {
             case SET_UP -> setUp(guest);
             case MIGRATE -> guest.migrate(relayUri());
-            case RESUME -> guest.migrateResume(relayUri());
-            case SWITCH_OVER ->
-                guest.setParameters(Map.of("downtime-limit", policy.downtimeThatSwitches()));
+            case RESUME -> {
+                recoverAttempts++;
+                resumedAtNanos = System.nanoTime();
+                guest.migrateResume(relayUri());
+            }
+            case SWITCH_OVER -> guest.setParameters(Map.of("downtime-limit", policy.downtimeThatSwitches()));
             case CONTINUE_GATE -> guest.migrateContinue(QemuStatus.PRE_SWITCHOVER);
             case STOP -> guest.stop();
             case CONT -> guest.cont();
@@ -394,8 +433,10 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         // What this QEMU does not know can only be left off: the preflight has refused the rest.
         capabilities.entrySet().removeIf(wanted -> !known.containsKey(wanted.getKey()) && !wanted.getValue());
         // late-block-activate is a favour to disks, not a condition.
-        capabilities.entrySet().removeIf(wanted -> !known.containsKey(wanted.getKey())
-                && wanted.getKey().equals("late-block-activate"));
+        capabilities
+                .entrySet()
+                .removeIf(wanted ->
+                        !known.containsKey(wanted.getKey()) && wanted.getKey().equals("late-block-activate"));
         Map<String, String> undo = new TreeMap<>();
         known.forEach((name, on) -> {
             if (capabilities.containsKey(name)) {

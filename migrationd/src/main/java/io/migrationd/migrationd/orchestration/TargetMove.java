@@ -159,7 +159,10 @@ final class TargetMove extends MoveLoop<TargetState> {
             }
             case QemuHandle.Look.Gone gone -> tellGone(gone.why());
             case QemuHandle.Look.Busy busy ->
-                log.atDebug().addKeyValue("move", id()).addKeyValue("why", busy.why()).log("QEMU does not answer now");
+                log.atDebug()
+                        .addKeyValue("move", id())
+                        .addKeyValue("why", busy.why())
+                        .log("QEMU does not answer now");
         }
         MoveRelay open = relay;
         if (open != null) {
@@ -196,10 +199,7 @@ final class TargetMove extends MoveLoop<TargetState> {
                 .addKeyValue("event", event)
                 .log("move: phase changed");
         services.events()
-                .event(
-                        job.guest(),
-                        "MOVE_PHASE",
-                        Map.of("phase", MoveWords.word(next.phase()), "role", "destination"));
+                .event(job.guest(), "MOVE_PHASE", Map.of("phase", MoveWords.word(next.phase()), "role", "destination"));
         nextLookNanos = System.nanoTime();
     }
 
@@ -284,7 +284,11 @@ final class TargetMove extends MoveLoop<TargetState> {
     }
 
     private void failed(QemuCommand command, Exception e) {
-        log.atWarn().addKeyValue("move", id()).addKeyValue("command", command).setCause(e).log("QEMU refused");
+        log.atWarn()
+                .addKeyValue("move", id())
+                .addKeyValue("command", command)
+                .setCause(e)
+                .log("QEMU refused");
         found(
                 command == QemuCommand.START_INCOMING
                         ? new MoveEvent.PrepareFailed(String.valueOf(e.getMessage()))
@@ -306,8 +310,10 @@ final class TargetMove extends MoveLoop<TargetState> {
         QemuGuest guest = connected();
         Map<String, Boolean> known = guest.capabilities();
         Map<String, Boolean> capabilities = new LinkedHashMap<>(job.order().capabilities());
-        capabilities.entrySet().removeIf(wanted -> !known.containsKey(wanted.getKey())
-                && (!wanted.getValue() || wanted.getKey().equals("late-block-activate")));
+        capabilities
+                .entrySet()
+                .removeIf(wanted -> !known.containsKey(wanted.getKey())
+                        && (!wanted.getValue() || wanted.getKey().equals("late-block-activate")));
         capabilities.put("events", true);
         var _ = guest.setCapabilities(capabilities);
         var _ = guest.setParameters(job.order().parametersForQemu());
@@ -324,7 +330,8 @@ final class TargetMove extends MoveLoop<TargetState> {
 
     private Path newPath() {
         listens++;
-        return services.relays().socketPath(id(), "t" + listens + "-" + Long.toString(System.nanoTime() & 0xffffff, 36));
+        return services.relays()
+                .socketPath(id(), "t" + listens + "-" + Long.toString(System.nanoTime() & 0xffffff, 36));
     }
 
     private void kill() throws IOException {

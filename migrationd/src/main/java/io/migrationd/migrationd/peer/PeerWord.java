@@ -14,12 +14,7 @@ public sealed interface PeerWord {
      * @param order goes with PREPARE only
      * @param timeline what the target saw, goes with FINISHED
      */
-    record OfMove(
-            UUID move,
-            PeerMessage message,
-            int attempt,
-            Optional<MoveOrder> order,
-            Optional<JsonNode> timeline)
+    record OfMove(UUID move, PeerMessage message, int attempt, Optional<MoveOrder> order, Optional<JsonNode> timeline)
             implements PeerWord {
         /** Without anything else. */
         public static OfMove plain(UUID move, PeerMessage message) {

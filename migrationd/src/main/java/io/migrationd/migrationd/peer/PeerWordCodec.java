@@ -93,14 +93,17 @@ public final class PeerWordCodec {
             case PeerMessage.Refused(String why) -> json.put("type", "REFUSED").put("why", cut(why));
             case PeerMessage.Abort(String why) -> json.put("type", "ABORT").put("why", cut(why));
             case PeerMessage.Aborted() -> json.put("type", "ABORTED");
-            case PeerMessage.Declined(String why) -> json.put("type", "DECLINED").put("why", cut(why));
-            case PeerMessage.Loaded(QemuStatus status) -> json.put("type", "LOADED").put("status", status.qmpName());
+            case PeerMessage.Declined(String why) ->
+                json.put("type", "DECLINED").put("why", cut(why));
+            case PeerMessage.Loaded(QemuStatus status) ->
+                json.put("type", "LOADED").put("status", status.qmpName());
             case PeerMessage.Grant(long epoch) -> json.put("type", "GRANT").put("epoch", epoch);
             case PeerMessage.Started() -> json.put("type", "STARTED");
             case PeerMessage.Paused() -> json.put("type", "PAUSED");
             case PeerMessage.Recover() -> json.put("type", "RECOVER");
             case PeerMessage.RecoverReady() -> json.put("type", "RECOVER-READY");
-            case PeerMessage.RecoverFailed(String why) -> json.put("type", "RECOVER-FAILED").put("why", cut(why));
+            case PeerMessage.RecoverFailed(String why) ->
+                json.put("type", "RECOVER-FAILED").put("why", cut(why));
             case PeerMessage.TargetLost() -> json.put("type", "TARGET-LOST");
             case PeerMessage.SourceLost() -> json.put("type", "SOURCE-LOST");
             case PeerMessage.Finish() -> json.put("type", "FINISH");
@@ -184,10 +187,9 @@ public final class PeerWordCodec {
         };
         boolean prepare = message instanceof PeerMessage.Prepare;
         Optional<MoveOrder> order = prepare ? Optional.of(order(in.object("order"))) : Optional.empty();
-        Optional<JsonNode> timeline =
-                message instanceof PeerMessage.Finished && in.has("timeline")
-                        ? Optional.of(in.any("timeline"))
-                        : Optional.empty();
+        Optional<JsonNode> timeline = message instanceof PeerMessage.Finished && in.has("timeline")
+                ? Optional.of(in.any("timeline"))
+                : Optional.empty();
         int attempt = (int) in.number("attempt", 0, Integer.MAX_VALUE);
         return new PeerWord.OfMove(move, message, attempt, order, timeline);
     }

@@ -7,7 +7,9 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import java.io.IOException;
 
-/** Reports as JSON: names like {@code start-millis}, nothing that is not known. Fields of newer versions are ignored. */
+/**
+ * Reports as JSON: names like {@code start-millis}, nothing that is not known. Fields of newer versions are ignored.
+ */
 public final class ReportJson {
     private static final ObjectMapper MAPPER = new ObjectMapper()
             .setPropertyNamingStrategy(PropertyNamingStrategies.KEBAB_CASE)

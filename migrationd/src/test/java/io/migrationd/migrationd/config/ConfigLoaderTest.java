@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -36,6 +37,9 @@ class ConfigLoaderTest {
                         new StreamConfig(false),
                         new LimitsConfig(16L << 30, 256, 256 << 20, 10_000, 30_000),
                         new RecoverySettings(true, 1_000, 5_000, 3_600_000),
+                        new PeerConfig(
+                                "", Optional.empty(), Optional.empty(), 500, 2_000, 2_000, 32 << 20, new TreeMap<>()),
+                        1_000,
                         new MetricsConfig(Optional.of(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 9871))),
                         LogLevel.INFO));
         assertThat(config.paths().controlSocket()).isEqualTo(Path.of("/run/migrationd/control.sock"));

@@ -331,7 +331,10 @@ class CommandsTest {
     void resultsHaveTheTypesThatTheSchemaPromises(boolean postcopy) throws Exception {
         fixture.web.info = postcopy ? PAUSED : COMPLETED;
         Commands commands = new Commands(
-                fixture.guests, new DaemonFacts("0.1.0", 1, ControlFixture.NOW, Map::of), () -> ControlFixture.NOW);
+                fixture.guests,
+                new FakeMoves(),
+                new DaemonFacts("0.1.0", 1, ControlFixture.NOW, Map::of),
+                () -> ControlFixture.NOW);
         for (CommandTable table : List.of(commands.ofDaemon(), commands.ofGuest("web01"))) {
             for (Command command : table.commands()) {
                 Arguments arguments = new Arguments(Json.object());

@@ -36,7 +36,16 @@ class MoveJournalTest {
 
     private static MoveRow move(UUID id, String phase, boolean ended, long updated) {
         return new MoveRow(
-                id, "source", GUEST, "web01", List.of("b:7001", "c:7001"), phase, "v=1", ended, NOW, NOW.plusMillis(updated));
+                id,
+                "source",
+                GUEST,
+                "web01",
+                List.of("b:7001", "c:7001"),
+                phase,
+                "v=1",
+                ended,
+                NOW,
+                NOW.plusMillis(updated));
     }
 
     private static OwnershipRow owner(long epoch, String state) {
@@ -76,7 +85,10 @@ class MoveJournalTest {
                 journal.write(move(id, "ENDED", true, i), owner(i, "OWNER"));
                 journal.note(id, NOW, "over");
             }
-            assertThat(journal.endedMoves(1000)).hasSize(200).first().isEqualTo(move(new UUID(1, 210), "ENDED", true, 210));
+            assertThat(journal.endedMoves(1000))
+                    .hasSize(200)
+                    .first()
+                    .isEqualTo(move(new UUID(1, 210), "ENDED", true, 210));
             assertThat(journal.timeline(new UUID(1, 1))).isEmpty();
             assertThat(journal.openMoves()).hasSize(1);
         }
@@ -136,7 +148,8 @@ class MoveJournalTest {
     void losesNothingThatWasWrittenWhenItsProcessIsKilled() throws Exception {
         for (int round = 0; round < 3; round++) {
             Process writer = new ProcessBuilder(
-                            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                            Path.of(System.getProperty("java.home"), "bin", "java")
+                                    .toString(),
                             "-Xmx64m",
                             "--enable-native-access=ALL-UNNAMED",
                             "-cp",

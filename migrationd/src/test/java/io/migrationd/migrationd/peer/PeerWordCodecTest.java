@@ -77,7 +77,8 @@ class PeerWordCodecTest {
                                 Optional.empty(),
                                 Optional.of(JsonNodeFactory.instance.arrayNode().add(1))),
                         new PeerWord.Check(ID, ORDER),
-                        new PeerWord.Facts(ID, JsonNodeFactory.instance.objectNode().put("a", 1)),
+                        new PeerWord.Facts(
+                                ID, JsonNodeFactory.instance.objectNode().put("a", 1)),
                         new PeerWord.CheckFailed(ID, "no definition"),
                         new PeerWord.Clock(true, 5, 6)));
     }
@@ -104,7 +105,8 @@ class PeerWordCodecTest {
             prepare alone     | {'version':1,'type':'PREPARE','move':'ID','mode':'precopy','guest-runs':true,'epoch':1} | peer.order at offset 0: expected a value, got nothing
             """)
     void whatIsNotAWordIsRefused(String why, String text, String message) {
-        byte[] bytes = text.replace('\'', '"').replace("\"ID\"", "\"" + ID + "\"").getBytes(StandardCharsets.UTF_8);
+        byte[] bytes =
+                text.replace('\'', '"').replace("\"ID\"", "\"" + ID + "\"").getBytes(StandardCharsets.UTF_8);
         assertThatThrownBy(() -> PeerWordCodec.decode(bytes), why)
                 .isInstanceOf(ProtocolException.class)
                 .hasMessage(message);

@@ -80,8 +80,7 @@ abstract class Lane {
     final void acknowledge(long offset) throws ProtocolException {
         long before = out.acked();
         if (offset < before || offset > out.next()) {
-            throw new ProtocolException(
-                    "ack.delivered of channel " + id, offset, before + " to " + out.next(), offset);
+            throw new ProtocolException("ack.delivered of channel " + id, offset, before + " to " + out.next(), offset);
         }
         if (offset > before) {
             out.ack(offset);

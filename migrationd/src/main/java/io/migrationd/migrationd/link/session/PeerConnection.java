@@ -93,9 +93,8 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
             tcp.config().setTcpNoDelay(true);
             tcp.config().setKeepAlive(true);
             if (Transport.isEpoll()) {
-                channel.config()
-                        .setOption(
-                                EpollChannelOption.TCP_USER_TIMEOUT, (int) Math.min(2 * deadMillis, Integer.MAX_VALUE));
+                channel.config().setOption(EpollChannelOption.TCP_USER_TIMEOUT, (int)
+                        Math.min(2 * deadMillis, Integer.MAX_VALUE));
                 channel.config().setOption(EpollChannelOption.TCP_NOTSENT_LOWAT, UNSENT_BYTES);
             }
         }

@@ -423,7 +423,8 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
 
     // Any thread.
 
-    @Nullable PeerChannel peer() {
+    @Nullable
+    PeerChannel peer() {
         return peer;
     }
 

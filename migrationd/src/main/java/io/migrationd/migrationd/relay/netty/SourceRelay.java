@@ -77,8 +77,7 @@ final class SourceRelay extends BasicRelay {
 
     private void started(Channel listening) {
         server = listening;
-        measuring = loop().scheduleWithFixedDelay(
-                        this::measure, MEASURE_MILLIS, MEASURE_MILLIS, TimeUnit.MILLISECONDS);
+        measuring = loop().scheduleWithFixedDelay(this::measure, MEASURE_MILLIS, MEASURE_MILLIS, TimeUnit.MILLISECONDS);
         if (isOver()) {
             over();
         }
@@ -212,8 +211,7 @@ final class SourceRelay extends BasicRelay {
 
     private void open(Joint joint, ChannelKind kind, int index) {
         try {
-            PeerChannel channel =
-                    session().open(new ChannelSpec(kind, plan().move(), plan().attempt(), index), joint);
+            PeerChannel channel = session().open(new ChannelSpec(kind, plan().move(), plan().attempt(), index), joint);
             channel.window(windowOf(kind, currentWindow()));
             joint.join(channel);
         } catch (IOException e) {

@@ -458,7 +458,8 @@ public final class MainTap extends PushParser {
         }
         if (p == at) {
             int verdict = SectionEnd.judge(in, at, limit - at, sectionId, sections::containsKey);
-            if (verdict == SectionEnd.END || (isInputOver() && verdict > 0 && SectionEnd.endsWithInput(in, at, limit - at))) {
+            if (verdict == SectionEnd.END
+                    || (isInputOver() && verdict > 0 && SectionEnd.endsWithInput(in, at, limit - at))) {
                 state = State.FOOTER;
                 return 0;
             }

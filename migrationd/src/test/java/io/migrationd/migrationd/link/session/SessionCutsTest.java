@@ -41,8 +41,8 @@ class SessionCutsTest {
         try (PeerLinks b = new PeerLinks(new PeerIdentity("b", UUID.randomUUID()), SETTINGS, Optional.empty());
                 PeerLinks a = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), SETTINGS, Optional.empty());
                 PeerServer server = b.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
-                CutProxy proxy = new CutProxy(new InetSocketAddress(
-                        "127.0.0.1", ((MigrationUri.Tcp) server.uri()).port()))) {
+                CutProxy proxy =
+                        new CutProxy(new InetSocketAddress("127.0.0.1", ((MigrationUri.Tcp) server.uri()).port()))) {
             PeerSession ofA = a.dial("b", List.of(MigrationUri.parse(proxy.uri())));
             PeerSession ofB = accepted.get(10, TimeUnit.SECONDS);
             assertThat(ofA.awaitUp(Duration.ofSeconds(5))).isTrue();
@@ -55,7 +55,8 @@ class SessionCutsTest {
 
             UUID move = UUID.randomUUID();
             List<PatternReader> readers = new CopyOnWriteArrayList<>();
-            channelsB.loop()
+            channelsB
+                    .loop()
                     .submit(() -> channelsB.accept(move, 0, channel -> {
                         int index = channel.spec().index();
                         PatternReader reader =
@@ -67,14 +68,14 @@ class SessionCutsTest {
                     }))
                     .get();
             List<ChannelKind> kinds = List.of(ChannelKind.MAIN, ChannelKind.MULTIFD, ChannelKind.PREEMPT);
-            channelsA.loop()
+            channelsA
+                    .loop()
                     .submit(() -> {
                         for (int i = 0; i < kinds.size(); i++) {
                             PatternReader reader =
                                     new PatternReader(channelsA, seed - i, 200 + i, 100 + i, TOTAL, i == 1);
                             readers.add(reader);
-                            reader.start(
-                                    channelsA.open(new ChannelSpec(kinds.get(i), move, 0, i), reader), WINDOW);
+                            reader.start(channelsA.open(new ChannelSpec(kinds.get(i), move, 0, i), reader), WINDOW);
                         }
                         return null;
                     })

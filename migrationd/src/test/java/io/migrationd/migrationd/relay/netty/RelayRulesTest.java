@@ -232,7 +232,8 @@ class RelayRulesTest {
                 pair.proxy.cutAfter(1 + random.nextInt(step), Cut.values()[i % Cut.values().length]);
                 System.arraycopy(destination.read(step), 0, got, i * step, step);
             }
-            System.arraycopy(destination.read(content.length - 20 * step), 0, got, 20 * step, content.length - 20 * step);
+            System.arraycopy(
+                    destination.read(content.length - 20 * step), 0, got, 20 * step, content.length - 20 * step);
             assertThat(Arrays.equals(got, content)).isTrue();
             writer.join();
             pair.proxy.refuse(true);
