@@ -21,7 +21,7 @@ public final class ConvergencePolicy {
     /** How long a demand to stop throttling is waited for before it is repeated. */
     private static final long THROTTLE_OFF_REPEAT_MILLIS = 2000;
     /** QEMU measures its rate anew every 100 ms: what it switches with is a little above what is left. */
-    private static final double SWITCH_MARGIN = 1.1;
+    private static final int SWITCH_MARGIN_PERCENT = 10;
     /** The second half of the budget raises the downtime limit by time as well. */
     private static final double TIME_STEPS_FROM = 0.5;
 
@@ -223,7 +223,7 @@ public final class ConvergencePolicy {
     }
 
     private Decision switchNow(long resulting, String why) {
-        long target = Math.min(limits.downtimeMaxMillis(), (long) Math.ceil(resulting * SWITCH_MARGIN));
+        long target = Math.min(limits.downtimeMaxMillis(), Math.ceilDiv(resulting * (100 + SWITCH_MARGIN_PERCENT), 100L));
         if (target <= downtimeMillis) {
             return new Wait(why + "; the limit is %d ms already".formatted(downtimeMillis));
         }
