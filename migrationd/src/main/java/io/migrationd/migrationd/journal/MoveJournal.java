@@ -84,7 +84,8 @@ public final class MoveJournal implements AutoCloseable {
             return journal;
         } catch (SQLException e) {
             JournalException failure = new JournalException(
-                    "journal %s can't be opened (%s); restore it or move it away by hand".formatted(file, e.getMessage()),
+                    "journal %s can't be opened (%s); restore it or move it away by hand"
+                            .formatted(file, e.getMessage()),
                     e);
             close(opened, failure);
             throw failure;
@@ -123,7 +124,8 @@ public final class MoveJournal implements AutoCloseable {
             sql.execute("PRAGMA wal_autocheckpoint=256");
             int version = number(sql, "PRAGMA user_version");
             if (version > SCHEMA) {
-                throw new JournalException("journal %s has version %d, this daemon knows %d".formatted(file, version, SCHEMA));
+                throw new JournalException(
+                        "journal %s has version %d, this daemon knows %d".formatted(file, version, SCHEMA));
             }
             if (version == 0) {
                 database.setAutoCommit(false);
@@ -195,14 +197,18 @@ public final class MoveJournal implements AutoCloseable {
 
     /** Who may run a guest; empty if this host never had to do with it. */
     public synchronized Optional<OwnershipRow> ownership(UUID guest) throws JournalException {
-        return ask("SELECT guest, name, epoch, state, since FROM ownership WHERE guest=?", MoveJournal::ownershipOf, guest)
+        return ask(
+                        "SELECT guest, name, epoch, state, since FROM ownership WHERE guest=?",
+                        MoveJournal::ownershipOf,
+                        guest)
                 .stream()
                 .findFirst();
     }
 
     /** One move. */
     public synchronized Optional<MoveRow> move(UUID id) throws JournalException {
-        return ask("SELECT * FROM moves WHERE id=?", MoveJournal::moveOf, id).stream().findFirst();
+        return ask("SELECT * FROM moves WHERE id=?", MoveJournal::moveOf, id).stream()
+                .findFirst();
     }
 
     /** Moves that a restarted daemon goes on with, oldest first. */

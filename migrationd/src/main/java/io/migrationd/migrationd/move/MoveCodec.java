@@ -103,7 +103,8 @@ public final class MoveCodec {
 
     private static String text(Map<String, Object> fields) {
         StringBuilder text = new StringBuilder();
-        fields.forEach((key, value) -> text.append(text.isEmpty() ? "" : " ").append(key).append('=').append(value));
+        fields.forEach((key, value) ->
+                text.append(text.isEmpty() ? "" : " ").append(key).append('=').append(value));
         return text.toString();
     }
 
@@ -133,7 +134,8 @@ public final class MoveCodec {
         return switch (field(fields, key)) {
             case "true" -> true;
             case "false" -> false;
-            default -> throw new IllegalArgumentException("state of a move: %s is neither true nor false".formatted(key));
+            default ->
+                throw new IllegalArgumentException("state of a move: %s is neither true nor false".formatted(key));
         };
     }
 

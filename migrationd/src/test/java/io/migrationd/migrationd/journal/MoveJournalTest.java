@@ -11,12 +11,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -36,7 +38,16 @@ class MoveJournalTest {
 
     private static MoveRow move(UUID id, String phase, boolean ended, long updated) {
         return new MoveRow(
-                id, "source", GUEST, "web01", List.of("b:7001", "c:7001"), phase, "v=1", ended, NOW, NOW.plusMillis(updated));
+                id,
+                "source",
+                GUEST,
+                "web01",
+                List.of("b:7001", "c:7001"),
+                phase,
+                "v=1",
+                ended,
+                NOW,
+                NOW.plusMillis(updated));
     }
 
     private static OwnershipRow owner(long epoch, String state) {
@@ -76,7 +87,10 @@ class MoveJournalTest {
                 journal.write(move(id, "ENDED", true, i), owner(i, "OWNER"));
                 journal.note(id, NOW, "over");
             }
-            assertThat(journal.endedMoves(1000)).hasSize(200).first().isEqualTo(move(new UUID(1, 210), "ENDED", true, 210));
+            assertThat(journal.endedMoves(1000))
+                    .hasSize(200)
+                    .first()
+                    .isEqualTo(move(new UUID(1, 210), "ENDED", true, 210));
             assertThat(journal.timeline(new UUID(1, 1))).isEmpty();
             assertThat(journal.openMoves()).hasSize(1);
         }
@@ -136,11 +150,12 @@ class MoveJournalTest {
     void losesNothingThatWasWrittenWhenItsProcessIsKilled() throws Exception {
         for (int round = 0; round < 3; round++) {
             Process writer = new ProcessBuilder(
-                            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                            Path.of(System.getProperty("java.home"), "bin", "java")
+                                    .toString(),
                             "-Xmx64m",
                             "--enable-native-access=ALL-UNNAMED",
                             "-cp",
-                            System.getProperty("java.class.path"),
+                            classPath(MoveJournalWriter.class, MoveJournal.class, org.sqlite.JDBC.class, org.slf4j.Logger.class),
                             MoveJournalWriter.class.getName(),
                             directory.toString())
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
@@ -164,5 +179,12 @@ class MoveJournalTest {
                 assertThat(journal.move(MOVE).orElseThrow().phase()).isEqualTo("P" + ownership.epoch());
             }
         }
+    }
+
+    private static String classPath(Class<?>... classes) {
+        return Arrays.stream(classes)
+                .map(c -> c.getProtectionDomain().getCodeSource().getLocation().getPath())
+                .distinct()
+                .collect(Collectors.joining(":"));
     }
 }

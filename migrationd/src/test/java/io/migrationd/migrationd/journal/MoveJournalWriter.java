@@ -20,8 +20,7 @@ final class MoveJournalWriter {
                 epoch++;
                 Instant now = Instant.ofEpochMilli(epoch);
                 journal.write(
-                        new MoveRow(
-                                move, "source", guest, "web01", List.of(), "P" + epoch, "v=1", false, now, now),
+                        new MoveRow(move, "source", guest, "web01", List.of(), "P" + epoch, "v=1", false, now, now),
                         new OwnershipRow(guest, "web01", epoch, "OWNER", now));
                 System.out.println(epoch);
             }

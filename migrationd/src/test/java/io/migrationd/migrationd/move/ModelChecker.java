@@ -23,7 +23,12 @@ final class ModelChecker {
 
     /** What a search found. */
     record Result(
-            int states, long transitions, int depth, int quiescent, long millis, Optional<String> violation,
+            int states,
+            long transitions,
+            int depth,
+            int quiescent,
+            long millis,
+            Optional<String> violation,
             boolean complete) {
         @Override
         public String toString() {
@@ -116,7 +121,11 @@ final class ModelChecker {
     }
 
     private Result result(
-            long transitions, int depth, int quiescent, long began, @org.jspecify.annotations.Nullable String violation,
+            long transitions,
+            int depth,
+            int quiescent,
+            long began,
+            @org.jspecify.annotations.Nullable String violation,
             boolean complete) {
         return new Result(
                 states,

@@ -15,7 +15,8 @@ enum ModelMutants {
                 return step;
             }
             List<MoveAction> actions = new ArrayList<>(step.actions());
-            List<MoveAction> writes = actions.stream().filter(a -> a instanceof MoveAction.Write).toList();
+            List<MoveAction> writes =
+                    actions.stream().filter(a -> a instanceof MoveAction.Write).toList();
             actions.removeAll(writes);
             // Written when QEMU says that it runs.
             return new Step<>(step.next(), actions);
@@ -27,7 +28,8 @@ enum ModelMutants {
             Step<SourceState> step = super.source(state, event);
             SourceState next = step.next();
             if (next.phase() == SourcePhase.FINISHING && next.heard() == SourceState.Heard.LOADED && !next.gone()) {
-                SourceState released = next.in(SourcePhase.RELEASED).withEpoch(next.plan().grantEpoch());
+                SourceState released =
+                        next.in(SourcePhase.RELEASED).withEpoch(next.plan().grantEpoch());
                 return new Step<>(
                         released,
                         List.of(
@@ -58,8 +60,7 @@ enum ModelMutants {
                                 new MoveAction.Write(Ownership.DECLINED, declined.epoch()),
                                 new MoveAction.Send(new PeerMessage.Declined("a new session"))));
             }
-            if (state.phase() == TargetPhase.DECLINED
-                    && event instanceof MoveEvent.FromPeer(PeerMessage.Grant _)) {
+            if (state.phase() == TargetPhase.DECLINED && event instanceof MoveEvent.FromPeer(PeerMessage.Grant _)) {
                 TargetState started = state.in(TargetPhase.STARTING);
                 return new Step<>(
                         started,

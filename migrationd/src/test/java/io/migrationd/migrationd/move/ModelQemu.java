@@ -23,10 +23,10 @@ record ModelQemu(
         boolean postcopyAsked,
         boolean postcopy,
         boolean sentAll) {
-    static final ModelQemu SOURCE = new ModelQemu(
-            true, true, false, QemuStatus.NONE, Vcpus.RUNNING, false, false, false, false, false);
-    static final ModelQemu NOT_STARTED = new ModelQemu(
-            false, false, false, QemuStatus.NONE, Vcpus.INCOMING, false, false, false, false, false);
+    static final ModelQemu SOURCE =
+            new ModelQemu(true, true, false, QemuStatus.NONE, Vcpus.RUNNING, false, false, false, false, false);
+    static final ModelQemu NOT_STARTED =
+            new ModelQemu(false, false, false, QemuStatus.NONE, Vcpus.INCOMING, false, false, false, false, false);
 
     QemuFact fact() {
         return new QemuFact(status, vcpus);
@@ -61,8 +61,16 @@ record ModelQemu(
 
     ModelQemu beginSwitchover(boolean toPostcopy) {
         return new ModelQemu(
-                started, alive, killedByUs, status, Vcpus.STOPPED, vcpus == Vcpus.RUNNING, true, postcopyAsked,
-                toPostcopy, sentAll);
+                started,
+                alive,
+                killedByUs,
+                status,
+                Vcpus.STOPPED,
+                vcpus == Vcpus.RUNNING,
+                true,
+                postcopyAsked,
+                toPostcopy,
+                sentAll);
     }
 
     ModelQemu withSentAll(boolean next) {

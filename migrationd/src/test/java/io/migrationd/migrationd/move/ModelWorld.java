@@ -84,9 +84,29 @@ final class ModelWorld implements Cloneable {
     /** Everything that makes two states different. */
     Object[] parts() {
         return new Object[] {
-            source, sourceJournal, sourceLife, sourceCommands, sourceInbox, sourceTimers, gateAsked, sourceQemu, target,
-            targetJournal, targetLife, targetCommands, targetInbox, targetTimers, targetAnswers, targetQemu,
-            sourceAnswers, session, path, targetRan, faults, cancelled, postcopyDecided
+            source,
+            sourceJournal,
+            sourceLife,
+            sourceCommands,
+            sourceInbox,
+            sourceTimers,
+            gateAsked,
+            sourceQemu,
+            target,
+            targetJournal,
+            targetLife,
+            targetCommands,
+            targetInbox,
+            targetTimers,
+            targetAnswers,
+            targetQemu,
+            sourceAnswers,
+            session,
+            path,
+            targetRan,
+            faults,
+            cancelled,
+            postcopyDecided
         };
     }
 
@@ -146,7 +166,10 @@ final class ModelWorld implements Cloneable {
                 continue; // A driver looks at QEMU once more before it says that it hangs.
             }
             sourceEvent(
-                    setting, next, new MoveEvent.TimerFired(timer), w -> w.sourceTimers = without(w.sourceTimers, timer));
+                    setting,
+                    next,
+                    new MoveEvent.TimerFired(timer),
+                    w -> w.sourceTimers = without(w.sourceTimers, timer));
         }
         if (source.phase() == SourcePhase.MOVING
                 && source.plan().mode() == MovePlan.Mode.POSTCOPY
@@ -240,7 +263,10 @@ final class ModelWorld implements Cloneable {
                 continue;
             }
             targetEvent(
-                    setting, next, new MoveEvent.TimerFired(timer), w -> w.targetTimers = without(w.targetTimers, timer));
+                    setting,
+                    next,
+                    new MoveEvent.TimerFired(timer),
+                    w -> w.targetTimers = without(w.targetTimers, timer));
         }
     }
 
@@ -312,7 +338,11 @@ final class ModelWorld implements Cloneable {
         switch (qemu.status()) {
             case ACTIVE -> {
                 if (qemu.switching()) {
-                    add(next, false, "source QEMU: at the gate", w -> w.sourceQemu = qemu.with(QemuStatus.PRE_SWITCHOVER));
+                    add(
+                            next,
+                            false,
+                            "source QEMU: at the gate",
+                            w -> w.sourceQemu = qemu.with(QemuStatus.PRE_SWITCHOVER));
                 } else {
                     add(next, false, "source QEMU: converges", w -> w.sourceQemu = qemu.beginSwitchover(false));
                     if (qemu.postcopyAsked()) {
@@ -355,12 +385,19 @@ final class ModelWorld implements Cloneable {
                 if (!qemu.sentAll()) {
                     add(next, false, "source QEMU: pauses", w -> w.sourceQemu = qemu.with(QemuStatus.POSTCOPY_PAUSED));
                 } else if (!setting.old) {
-                    add(next, false, "source QEMU: fails at the end", w -> w.sourceQemu = qemu.ended(QemuStatus.FAILED));
+                    add(
+                            next,
+                            false,
+                            "source QEMU: fails at the end",
+                            w -> w.sourceQemu = qemu.ended(QemuStatus.FAILED));
                 } // 7.2 hangs.
             }
             case POSTCOPY_RECOVER -> {
                 if (!setting.old) {
-                    add(next, false, "source QEMU: pauses again",
+                    add(
+                            next,
+                            false,
+                            "source QEMU: pauses again",
                             w -> w.sourceQemu = qemu.with(QemuStatus.POSTCOPY_PAUSED));
                 } // 7.2 is stuck.
             }
@@ -450,9 +487,16 @@ final class ModelWorld implements Cloneable {
                     add(next, false, "target QEMU: pauses", w -> w.targetQemu = qemu.with(QemuStatus.POSTCOPY_PAUSED));
                 case POSTCOPY_RECOVER -> {
                     if (setting.old) {
-                        add(next, false, "target QEMU: crashes in recovery (7.2)", w -> w.targetQemu = qemu.dead(false));
+                        add(
+                                next,
+                                false,
+                                "target QEMU: crashes in recovery (7.2)",
+                                w -> w.targetQemu = qemu.dead(false));
                     } else {
-                        add(next, false, "target QEMU: pauses again",
+                        add(
+                                next,
+                                false,
+                                "target QEMU: pauses again",
                                 w -> w.targetQemu = qemu.with(QemuStatus.POSTCOPY_PAUSED));
                     }
                 }
@@ -516,7 +560,8 @@ final class ModelWorld implements Cloneable {
         }
         // Directions and ends die together, as soon as the daemons can tell each other.
         boolean sourceEnds = path.sourceOpen() && !sourceQemu.alive() && sourceLife != Life.DOWN;
-        boolean targetEnds = path.targetOpen() && targetQemu.started() && !targetQemu.alive() && targetLife != Life.DOWN;
+        boolean targetEnds =
+                path.targetOpen() && targetQemu.started() && !targetQemu.alive() && targetLife != Life.DOWN;
         if (!path.cut() && (sourceEnds || targetEnds)) {
             add(next, false, "path: a QEMU is gone", w -> w.path = w.path.cutNow());
         }
@@ -534,7 +579,8 @@ final class ModelWorld implements Cloneable {
                 targetQemu = targetQemu.with(QemuStatus.COMPLETED).with(Vcpus.STOPPED);
                 path = path.answer(Bytes.SHUT);
             }
-            case PACKAGE -> targetQemu = targetQemu.with(QemuStatus.POSTCOPY_ACTIVE).with(Vcpus.STOPPED);
+            case PACKAGE ->
+                targetQemu = targetQemu.with(QemuStatus.POSTCOPY_ACTIVE).with(Vcpus.STOPPED);
             case EOF -> {
                 targetQemu = targetQemu.with(QemuStatus.COMPLETED);
                 path = path.answer(Bytes.SHUT);
@@ -597,8 +643,8 @@ final class ModelWorld implements Cloneable {
                 w.targetAnswers = List.of(new MoveEvent.Restarted());
             });
         }
-        boolean restarting = sourceAnswers.contains(new MoveEvent.Restarted())
-                || targetAnswers.contains(new MoveEvent.Restarted());
+        boolean restarting =
+                sourceAnswers.contains(new MoveEvent.Restarted()) || targetAnswers.contains(new MoveEvent.Restarted());
         if (!session && !restarting && sourceLife == Life.UP && targetLife == Life.UP) {
             add(next, false, "a new session", w -> {
                 w.session = true;
