@@ -292,7 +292,9 @@ public final class SourceMachine {
                 note("recovered");
             }
         } else if (now.targetPaused()
-                && (!before.targetPaused() || before.fact().status() == QemuStatus.UNKNOWN)) {
+                && (!before.targetPaused()
+                        || before.phase() != now.phase()
+                        || before.fact().status() == QemuStatus.UNKNOWN)) {
             // It hasn't noticed (10.0: only the way back broke), and would send into nowhere and then resume.
             actions.add(new CloseRelay());
             command(QemuCommand.PAUSE);

@@ -11,12 +11,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -153,7 +155,7 @@ class MoveJournalTest {
                             "-Xmx64m",
                             "--enable-native-access=ALL-UNNAMED",
                             "-cp",
-                            System.getProperty("java.class.path"),
+                            classPath(MoveJournalWriter.class, MoveJournal.class, org.sqlite.JDBC.class, org.slf4j.Logger.class),
                             MoveJournalWriter.class.getName(),
                             directory.toString())
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
@@ -177,5 +179,12 @@ class MoveJournalTest {
                 assertThat(journal.move(MOVE).orElseThrow().phase()).isEqualTo("P" + ownership.epoch());
             }
         }
+    }
+
+    private static String classPath(Class<?>... classes) {
+        return Arrays.stream(classes)
+                .map(c -> c.getProtectionDomain().getCodeSource().getLocation().getPath())
+                .distinct()
+                .collect(Collectors.joining(":"));
     }
 }

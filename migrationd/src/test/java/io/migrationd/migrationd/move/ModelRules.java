@@ -40,6 +40,9 @@ final class ModelRules {
         if (!over || !targetOver) {
             return Optional.of("at rest in " + phase + " and " + targetPhase);
         }
+        if (phase == SourcePhase.NEW) {
+            return Optional.empty(); // The daemon died before there was a move.
+        }
         if (source.runs() || target.runs() && target.status() == QemuStatus.COMPLETED) {
             return Optional.empty();
         }
