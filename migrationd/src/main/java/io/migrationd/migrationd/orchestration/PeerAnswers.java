@@ -76,7 +76,7 @@ final class PeerAnswers implements AutoCloseable {
         } catch (TimeoutException e) {
             throw new IOException("%s has not answered within %d s".formatted(line.name(), ANSWER_SECONDS), e);
         } catch (ExecutionException e) {
-            throw new IOException("%s: %s".formatted(line.name(), e.getCause().getMessage()), e);
+            throw new IOException("%s can't answer".formatted(line.name()), e.getCause());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while waiting for " + line.name(), e);

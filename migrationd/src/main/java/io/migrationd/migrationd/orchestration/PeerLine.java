@@ -93,7 +93,7 @@ final class PeerLine implements AutoCloseable {
 
     private void healthChanged(PeerSession of, LinkHealth health) {
         synchronized (this) {
-            if (of != session || !health.up() || announced) {
+            if (isOther(of) || !health.up() || announced) {
                 return;
             }
             announced = true;
@@ -106,8 +106,10 @@ final class PeerLine implements AutoCloseable {
     }
 
     private void heard(PeerSession of, byte[] bytes) {
-        if (of != current()) {
-            return;
+        synchronized (this) {
+            if (isOther(of)) {
+                return;
+            }
         }
         try {
             PeerWord word = PeerWordCodec.decode(bytes);
@@ -119,7 +121,7 @@ final class PeerLine implements AutoCloseable {
 
     private void lost(PeerSession of, String why) {
         synchronized (this) {
-            if (of != session) {
+            if (isOther(of)) {
                 return;
             }
             session = null;
@@ -129,6 +131,12 @@ final class PeerLine implements AutoCloseable {
         }
         log.atWarn().addKeyValue("peer", name).addKeyValue("reason", why).log("session lost; dialing for a new one");
         redial();
+    }
+
+    /** A session is itself only; the caller holds the lock. */
+    @SuppressWarnings("ReferenceEquality")
+    private boolean isOther(PeerSession of) {
+        return of != session;
     }
 
     private void redial() {

@@ -68,7 +68,6 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     private volatile Optional<QemuMigration> seen = Optional.empty();
     private volatile Optional<Outcome> outcome = Optional.empty();
     private volatile String message = "";
-    private volatile int recoveries;
     private final List<MoveReport.Recovery> recovered = new CopyOnWriteArrayList<>();
     private long pausedAtNanos;
     private long resumedAtNanos;
@@ -109,7 +108,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     }
 
     int recoveries() {
-        return recoveries;
+        return recovered.size();
     }
 
     Optional<String> lastDecision() {
@@ -274,7 +273,6 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     }
 
     private void episode() {
-        recoveries++;
         long now = System.nanoTime();
         recovered.add(new MoveReport.Recovery(
                 recorder.lastReason(),

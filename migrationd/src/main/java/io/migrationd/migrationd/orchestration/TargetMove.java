@@ -95,7 +95,7 @@ final class TargetMove extends MoveLoop<TargetState> {
     /** A message of the source over {@code from}; any thread. */
     void heard(PeerSession from, PeerWord.OfMove word) {
         offerTask(() -> {
-            if (session != from) {
+            if (isOther(from)) {
                 boolean first = session == null && state().phase() == TargetPhase.NONE;
                 session = from;
                 peer = from.peerHost();
@@ -108,6 +108,12 @@ final class TargetMove extends MoveLoop<TargetState> {
             }
             offerNow(new MoveEvent.FromPeer(word.message()));
         });
+    }
+
+    /** A session is itself only. */
+    @SuppressWarnings("ReferenceEquality")
+    private boolean isOther(PeerSession from) {
+        return session != from;
     }
 
     private void offerNow(MoveEvent event) {

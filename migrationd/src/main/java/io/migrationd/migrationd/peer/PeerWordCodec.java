@@ -223,7 +223,7 @@ public final class PeerWordCodec {
             in.end();
             return order;
         } catch (IllegalArgumentException e) {
-            throw bad("order", "an order within its bounds", e.getMessage());
+            throw bad("order", "an order within its bounds", String.valueOf(e.getMessage()));
         }
     }
 

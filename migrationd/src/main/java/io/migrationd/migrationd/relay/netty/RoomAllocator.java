@@ -18,11 +18,12 @@ final class RoomAllocator extends DefaultMaxMessagesRecvByteBufAllocator {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // The type is in the signature of the interface; there is no other.
     public Handle newHandle() {
         return new MaxMessageHandle() {
             @Override
             public int guess() {
-                return (int) Math.clamp(room.getAsLong(), 1, MOST_BYTES);
+                return Math.clamp(room.getAsLong(), 1, MOST_BYTES);
             }
 
             @Override

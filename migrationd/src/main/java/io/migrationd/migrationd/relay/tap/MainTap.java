@@ -521,7 +521,7 @@ public final class MainTap extends PushParser {
     }
 
     private StreamElement decode(ByteBuffer in, int at, int length) throws ProtocolException {
-        return require(StreamElementCodec::read, in, at, length);
+        return requireElement(StreamElementCodec::read, in, at, length);
     }
 
     private interface Decoder<T> {
@@ -540,7 +540,7 @@ public final class MainTap extends PushParser {
         decodeWith(decoder, in, at, length);
     }
 
-    private StreamElement require(Decoder<StreamElement> decoder, ByteBuffer in, int at, int length)
+    private StreamElement requireElement(Decoder<StreamElement> decoder, ByteBuffer in, int at, int length)
             throws ProtocolException {
         return decodeWith(decoder, in, at, length);
     }
