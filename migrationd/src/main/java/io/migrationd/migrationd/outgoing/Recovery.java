@@ -21,6 +21,12 @@ final class Recovery {
     private static final Logger log = LoggerFactory.getLogger(Recovery.class);
     /** How long the first attempt waits for a word; a link that is just back may have lost the first bytes. */
     private static final long FIRST_PATIENCE_MILLIS = 1_000;
+    /**
+     * How long a main connection must have stood before the preempt channel follows unasked. Something between the
+     * hosts may accept it and reset it at once; a preempt channel that gets through behind it is a QEMU's first
+     * connection, which it takes for the main one: QEMU 7.2 does not live through that.
+     */
+    private static final long SETTLE_MILLIS = 100;
 
     private final OutgoingParts parts;
     private final OutgoingState state;
@@ -50,7 +56,9 @@ final class Recovery {
     Result run() throws InterruptedException {
         Backoff backoff = new Backoff(parts.request().recovery().maxIntervalMillis(), random);
         long mostPatienceMillis = parts.request().recovery().deadPeerMillis();
-        long patienceMillis = Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
+        // A QEMU as old as that dies of a handshake that is broken off, and its guest with it.
+        long patienceMillis =
+                isOldStyle() ? mostPatienceMillis : Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
         while (true) {
             Optional<Boolean> byHand = state.awaitAttempt(backoff.nextNanos());
             if (byHand.isEmpty()) {
@@ -105,8 +113,8 @@ final class Recovery {
         PeerWatch watch = new PeerWatch(connection.main(), patienceMillis, System::nanoTime);
         connection.watch(watch, patienceMillis);
         returnPath.start();
-        boolean fromTheStart = postcopy.preemptStyle() == PreemptStyle.FROM_THE_START;
-        if (postcopy.isPreempting() && fromTheStart) {
+        if (postcopy.isPreempting() && isOldStyle()) {
+            connection.requireStable(SETTLE_MILLIS);
             dialer.reconnectUrgent(connection);
         }
         returnPath.bitmapsAsked();
@@ -121,13 +129,17 @@ final class Recovery {
         }
         watch.answered();
         parts.ram().resumePrepare();
-        if (postcopy.isPreempting() && !fromTheStart) {
+        if (postcopy.isPreempting() && !isOldStyle()) {
             dialer.reconnectUrgent(connection);
         }
         stream.resume();
         watch.asked(stream.position());
         await(timeout -> replies(connection).awaitResumeAck(timeout));
         watch.answered();
+    }
+
+    private boolean isOldStyle() {
+        return postcopy.preemptStyle() == PreemptStyle.FROM_THE_START;
     }
 
     private static ReturnPathReplies replies(SourceConnection connection) {

@@ -432,6 +432,30 @@ class PostcopyRecoveryTest extends PostcopyFixture {
         }
     }
 
+    /**
+     * A destination as old as QEMU 7.2 takes its first connection for the main one, and does not outlive its loss. A
+     * preempt channel that gets through where its main connection did not must not be that first one.
+     */
+    @Test
+    void aPreemptChannelOfTheOldStyleNeverComesAlone() throws Exception {
+        crawl();
+        guest.ofMachine("pc-i440fx-7.2");
+        try (PostcopyPeer peer = preemptingPeer().oldStyle()) {
+            peer.at("RUN", PostcopyPeer::cut);
+            for (int number = 2; number < 6; number++) {
+                peer.at("connection " + number, PostcopyPeer::cut);
+            }
+            OutgoingMigration migration = started(peer, Capability.POSTCOPY_PREEMPT);
+            awaitTrue(() -> peer.connections() >= 6);
+            hurry(migration);
+            assertCompleted(migration, peer);
+
+            assertThat(peer.connections()).isEqualTo(6);
+            assertThat(peer.seen(6)).startsWith("second connection", "RECV_BITMAP m0", "RESUME");
+            assertThat(peer.seen()).contains("end mark");
+        }
+    }
+
     // The daemon stops and starts.
 
     @Test
