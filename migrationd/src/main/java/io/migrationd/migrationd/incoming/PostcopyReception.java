@@ -10,7 +10,6 @@ import io.migrationd.migrationd.session.Failures;
 import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.migrationd.session.PostcopyInfo.Latency;
 import io.migrationd.migrationd.session.ShutStatus;
-import io.migrationd.migrationd.session.StreamPings;
 import io.migrationd.postcopy.FaultReport;
 import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
@@ -202,6 +201,15 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
+    private Optional<MigrationChannel> urgent() {
+        lock.lock();
+        try {
+            return Optional.ofNullable(urgent);
+        } finally {
+            lock.unlock();
+        }
+    }
+
     private boolean wantsUrgent() {
         return request.capabilities().contains(Capability.POSTCOPY_PREEMPT)
                 && urgent == null
@@ -360,9 +368,13 @@ final class PostcopyReception implements AutoCloseable {
 
     /** Reads a connection until it breaks; {@code null} when everything is done. */
     private @Nullable IOException serve(Connection connection) throws InterruptedException {
-        Heard heard = new Heard(connection);
-        try (Links.Watch _ = request.links().watch(connection.channel(), heard::verdict)) {
-            readSections(connection, heard);
+        SourceWatch watch = new SourceWatch(
+                connection.channel(),
+                this::urgent,
+                memory,
+                request.recovery().deadPeerMillis());
+        try (Links.Watch _ = request.links().watch(connection.channel(), watch::verdict)) {
+            readSections(connection, watch);
             awaitUrgentPages();
             awaitRun();
             memory.finish();
@@ -375,7 +387,7 @@ final class PostcopyReception implements AutoCloseable {
             log.atError().addKeyValue("session", request.id()).setCause(e).log("reading the stream failed");
             return new IOException("reading the stream failed", e);
         }
-        lastWord(connection, heard.heartbeats);
+        lastWord(connection, watch.isDaemon());
         return null;
     }
 
@@ -506,7 +518,7 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
-    private void readSections(Connection connection, Heard heard) throws IOException {
+    private void readSections(Connection connection, SourceWatch watch) throws IOException {
         StreamReader in = connection.in();
         PostcopyPages pages = new PostcopyPages(memory, sections.pageSizeBytes(), counts);
         RamSectionDecoder<IncomingBlock> decoder = new RamSectionDecoder<>(sections.pageSizeBytes(), false, pages);
@@ -519,7 +531,7 @@ final class PostcopyReception implements AutoCloseable {
             switch (element) {
                 case StreamElement.Part(long at, int id) -> readRam(in, decoder, pages, at, id);
                 case StreamElement.End(long at, int id) -> readRam(in, decoder, pages, at, id);
-                case StreamElement.CommandElement(long at, Command command) -> execute(command, at, heard);
+                case StreamElement.CommandElement(long at, Command command) -> execute(command, at, watch);
                 case StreamElement.EndOfStream(long at) -> {
                     return;
                 }
@@ -563,10 +575,10 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
-    private void execute(Command command, long at, Heard heard) throws IOException {
+    private void execute(Command command, long at, SourceWatch watch) throws IOException {
         switch (command) {
             case Command.Ping(int value) -> {
-                heard.ping(value);
+                watch.ping(value);
                 returnPath.sendPong(value);
             }
             case Command.RecvBitmap(String name) -> {
@@ -580,6 +592,7 @@ final class PostcopyReception implements AutoCloseable {
             case Command.PostcopyResume() -> {
                 spoke();
                 resume(at);
+                watch.askedAgain();
             }
             default ->
                 throw new ProtocolException(
@@ -833,28 +846,5 @@ final class PostcopyReception implements AutoCloseable {
             Thread.currentThread().interrupt();
         }
         memory.close();
-    }
-
-    /** What was heard on one connection. A source that sends heartbeats and stops to is gone. */
-    private final class Heard {
-        private final MigrationChannel channel;
-        private volatile boolean heartbeats;
-
-        Heard(Connection connection) {
-            this.channel = connection.channel();
-        }
-
-        void ping(int value) {
-            heartbeats |= value == StreamPings.HEARTBEAT;
-        }
-
-        Optional<String> verdict() {
-            long silent = System.nanoTime() - channel.lastReceivedNanos();
-            long limit = TimeUnit.MILLISECONDS.toNanos(request.recovery().deadPeerMillis());
-            return heartbeats && silent > limit
-                    ? Optional.of(
-                            "the source has been silent for %d ms".formatted(TimeUnit.NANOSECONDS.toMillis(silent)))
-                    : Optional.empty();
-        }
     }
 }
