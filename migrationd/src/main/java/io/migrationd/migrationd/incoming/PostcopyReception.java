@@ -130,12 +130,13 @@ final class PostcopyReception implements AutoCloseable {
         listener.start();
     }
 
-    /** After a restart of the daemon: the guest runs and nobody is connected. */
-    void startPaused() throws IOException {
+    /** After a restart of the daemon, and {@code breaks} broken connections: the guest runs, nobody is connected. */
+    void startPaused(long breaks) throws IOException {
         run = Run.DONE;
         memory.start(this::request);
         memory.park();
-        recoveries.paused("the daemon was restarted", System.nanoTime());
+        recoveries.countFrom(breaks);
+        recordPause("the daemon was restarted", System.nanoTime());
         listener.start();
     }
 
@@ -477,13 +478,25 @@ final class PostcopyReception implements AutoCloseable {
             lock.unlock();
         }
         memory.park();
-        recoveries.paused(Failures.describe(cause), lastReceivedNanos);
+        recordPause(Failures.describe(cause), lastReceivedNanos);
         log.atWarn()
                 .addKeyValue("session", request.id())
                 .addKeyValue("guest", guest.name())
                 .setCause(cause)
                 .log("postcopy paused; the guest runs on until it needs a page");
         owner.moved(Event.PAUSE, cause);
+    }
+
+    private void recordPause(String cause, long lastReceivedNanos) {
+        recoveries.paused(cause, lastReceivedNanos);
+        try {
+            request.acceptance().broken(recoveries.count());
+        } catch (IOException e) {
+            log.atWarn()
+                    .addKeyValue("session", request.id())
+                    .setCause(e)
+                    .log("the break was not recorded; a restarted daemon counts one less");
+        }
     }
 
     /** A VMM that has died takes the guest with it: there is nobody to wait for pages. */

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
@@ -499,13 +500,15 @@ class PostcopyIncomingTest {
             await().untilAsserted(() -> assertThat(guest.contents("m0")).isEqualTo(ram(1, 2, 0, 0)));
         }
         first.close();
-        try (IncomingMigration second = IncomingMigration.reopen(request());
+        try (IncomingMigration second = IncomingMigration.reopen(request(), 3);
                 RawSource source = new RawSource(second.uri())) {
             source.send(bytes(ASK + RESUME + part(zero(2) + page(3, 4)) + END)).endOfInput();
             assertThat(source.reply())
                     .startsWith(bytes(BITMAP_HEAD + "0300000000000000" + BITMAP_END + RESUME_ACK))
                     .endsWith(bytes(SHUT_COMPLETE));
             assertComplete(second);
+            assertThat(Objects.requireNonNull(second.info().postcopy()).recoveryCount())
+                    .isEqualTo(4);
         }
     }
 

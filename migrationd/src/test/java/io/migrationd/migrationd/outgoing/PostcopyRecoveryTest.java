@@ -13,6 +13,7 @@ import java.util.BitSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -473,7 +474,14 @@ class PostcopyRecoveryTest extends PostcopyFixture {
             awaitTrue(() -> peer.seen().contains("broken"));
             List<String> sentBefore = peer.mainPages();
 
-            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events));
+            List<Long> breaks = new CopyOnWriteArrayList<>();
+            release = new NotedRelease() {
+                @Override
+                public void broken(long times) {
+                    breaks.add(times);
+                }
+            };
+            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events), 3);
             assertThat(next.status()).isEqualTo(OutgoingStatus.POSTCOPY_PAUSED);
             assertThat(next.isReleased()).isTrue();
             assertThat(next.isBusy()).isTrue();
@@ -490,6 +498,9 @@ class PostcopyRecoveryTest extends PostcopyFixture {
                             "status postcopy-recover",
                             "status postcopy-active",
                             "status completed");
+            assertThat(postcopy(next).recoveryCount()).isEqualTo(4);
+            assertThat(postcopy(next).recoveries().getFirst().cause()).isEqualTo("the daemon was restarted");
+            assertThat(breaks).containsExactly(4L);
             assertThat(peer.mainPages())
                     .startsWith(sentBefore.toArray(String[]::new))
                     .doesNotHaveDuplicates();
@@ -507,7 +518,7 @@ class PostcopyRecoveryTest extends PostcopyFixture {
             migration.close();
 
             peer.at("RECV_BITMAP m0", p -> p.shut(2));
-            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events));
+            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events), 3);
             next.start();
             assertRunsHere(next, "the destination never ran the guest");
         }
