@@ -30,12 +30,7 @@ final class TakeOver implements IncomingRequest.Acceptance {
     public void writeForPostcopy(MigrationUri listening) throws IOException {
         services.migrations()
                 .put(HandOver.record(
-                        guest,
-                        MigrationRecord.DESTINATION,
-                        listening,
-                        capabilities,
-                        MigrationRecord.UNDER_WAY,
-                        false));
+                        guest, MigrationRecord.DESTINATION, listening, capabilities, MigrationRecord.UNDER_WAY, false));
     }
 
     @Override

@@ -63,7 +63,9 @@ class HandOverTest {
 
     /** As the next daemon reads it. */
     private MigrationRecord recorded() throws Exception {
-        return new MigrationLedger(directory.resolve("migrations")).find("web01").orElseThrow();
+        return new MigrationLedger(directory.resolve("migrations"))
+                .find("web01")
+                .orElseThrow();
     }
 
     @Test
@@ -110,9 +112,7 @@ class HandOverTest {
 
     @Test
     void aRecordOfAnEarlierReleaseIsRead() throws Exception {
-        Files.writeString(
-                directory.resolve("migrations").resolve("web01.json"),
-                """
+        Files.writeString(directory.resolve("migrations").resolve("web01.json"), """
                 {"role":"source","guest":"web01","uri":"tcp:192.0.2.1:4444","capabilities":[],"phase":"under-way"}""");
 
         assertThat(recorded().paused()).isFalse();

@@ -57,8 +57,7 @@ final class Recovery {
         Backoff backoff = new Backoff(parts.request().recovery().maxIntervalMillis(), random);
         long mostPatienceMillis = parts.request().recovery().deadPeerMillis();
         // A QEMU as old as that dies of a handshake that is broken off, and its guest with it.
-        long patienceMillis =
-                isOldStyle() ? mostPatienceMillis : Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
+        long patienceMillis = isOldStyle() ? mostPatienceMillis : Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
         while (true) {
             Optional<Boolean> byHand = state.awaitAttempt(backoff.nextNanos());
             if (byHand.isEmpty()) {
