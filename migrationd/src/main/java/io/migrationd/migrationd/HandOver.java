@@ -1,6 +1,7 @@
 package io.migrationd.migrationd;
 
 import io.migrationd.migrationd.guest.Guest;
+import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.journal.MigrationRecord;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.outgoing.OutgoingRequest;
@@ -29,7 +30,7 @@ final class HandOver implements OutgoingRequest.Release {
 
     @Override
     public void stopping() throws IOException {
-        put(MigrationRecord.STOPPING);
+        services.migrations().put(record(MigrationRecord.STOPPING, false));
     }
 
     @Override
@@ -43,22 +44,28 @@ final class HandOver implements OutgoingRequest.Release {
         postcopyEnded();
     }
 
-    /** A record of a migration whose guest was not released yet would be gone on with: released first. */
+    /**
+     * A record of a migration whose guest was not released yet would be gone on with: released first. A guest that the
+     * migration has stopped is not paused: one that is, was by an operator.
+     */
     @Override
     public void writeForPostcopy() throws IOException {
         services.ownership().release(guest, destination);
-        moved();
+        services.migrations().put(record(MigrationRecord.UNDER_WAY, guest.runState() == RunState.PAUSED));
     }
 
     /** Postcopy goes on with the destination at another address. */
     void moved() throws IOException {
-        put(MigrationRecord.UNDER_WAY);
+        services.migrations().change(guest.name(), record -> record.movedTo(destination.toString()));
     }
 
-    private void put(String phase) throws IOException {
-        services.migrations()
-                .put(record(guest, MigrationRecord.SOURCE, destination, capabilities)
-                        .with(phase));
+    @Override
+    public void broken(long times) throws IOException {
+        services.migrations().change(guest.name(), record -> record.brokenTimes(times));
+    }
+
+    private MigrationRecord record(String phase, boolean paused) {
+        return record(guest, MigrationRecord.SOURCE, destination, capabilities, phase, paused);
     }
 
     @Override
@@ -76,13 +83,16 @@ final class HandOver implements OutgoingRequest.Release {
         }
     }
 
-    static MigrationRecord record(Guest guest, String role, MigrationUri uri, Set<Capability> capabilities) {
+    static MigrationRecord record(
+            Guest guest, String role, MigrationUri uri, Set<Capability> capabilities, String phase, boolean paused) {
         return new MigrationRecord(
                 role,
                 guest.name(),
                 guest.uuid().map(UUID::toString).orElse(null),
                 uri.toString(),
                 capabilities.stream().map(Capability::qmpName).sorted().toList(),
-                MigrationRecord.UNDER_WAY);
+                phase,
+                paused,
+                0);
     }
 }

@@ -207,10 +207,11 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
         if (left.phase().equals(MigrationRecord.STOPPING)) {
             startAgain();
         } else if (left.role().equals(MigrationRecord.SOURCE)) {
-            if (guest instanceof ProcessGuest process) {
+            boolean staysPaused = left.paused() && guest.runState() == RunState.PAUSED;
+            if (guest instanceof ProcessGuest process && !staysPaused) {
                 process.stoppedByMigration();
             }
-            outgoing = OutgoingMigration.reopen(outgoingRequest(uri, with));
+            outgoing = OutgoingMigration.reopen(outgoingRequest(uri, with), left.recoveryCount());
             outgoing.start();
         } else if (!left.phase().equals(MigrationRecord.UNDER_WAY)) {
             incoming = IncomingMigration.answering(
@@ -221,7 +222,7 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
             request.acceptance().postcopyEnded(false);
             incoming = IncomingMigration.answering(request, false);
         } else {
-            incoming = IncomingMigration.reopen(incomingRequest(uri, with));
+            incoming = IncomingMigration.reopen(incomingRequest(uri, with), left.recoveryCount());
         }
     }
 

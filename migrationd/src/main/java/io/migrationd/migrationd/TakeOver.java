@@ -28,12 +28,19 @@ final class TakeOver implements IncomingRequest.Acceptance {
 
     @Override
     public void writeForPostcopy(MigrationUri listening) throws IOException {
-        services.migrations().put(HandOver.record(guest, MigrationRecord.DESTINATION, listening, capabilities));
+        services.migrations()
+                .put(HandOver.record(
+                        guest, MigrationRecord.DESTINATION, listening, capabilities, MigrationRecord.UNDER_WAY, false));
     }
 
     @Override
     public void moved(MigrationUri listening) throws IOException {
-        writeForPostcopy(listening);
+        services.migrations().change(guest.name(), record -> record.movedTo(listening.toString()));
+    }
+
+    @Override
+    public void broken(long times) throws IOException {
+        services.migrations().change(guest.name(), record -> record.brokenTimes(times));
     }
 
     @Override

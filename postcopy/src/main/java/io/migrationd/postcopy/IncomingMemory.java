@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * Guest RAM that is filled while its guest may run. Pages are placed whole: nobody ever sees a part of one. Placement
@@ -44,6 +45,9 @@ public interface IncomingMemory extends AutoCloseable {
 
     /** Every page is there: faults are no longer ours. Fails if a page is missing. */
     void finish() throws IOException;
+
+    /** Since when the page is waited for that is waited for longest ({@link System#nanoTime}). Any thread. */
+    OptionalLong awaitedSinceNanos();
 
     /** What was seen so far. Any thread. */
     FaultReport report();

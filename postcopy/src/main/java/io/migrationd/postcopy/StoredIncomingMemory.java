@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,7 +32,7 @@ public final class StoredIncomingMemory implements IncomingMemory {
     private int connection;
     private long sent;
 
-    private record Request(IncomingBlock block, long offset) {
+    private record Request(IncomingBlock block, long offset, long sinceNanos) {
         private boolean isFor(IncomingBlock other, long otherOffset) {
             return offset == otherOffset && block == other;
         }
@@ -155,7 +156,7 @@ public final class StoredIncomingMemory implements IncomingMemory {
                 int pageBytes = block.hostPageBytes();
                 long offset = Math.multiplyExact(missing, (long) block.targetPageBytes()) / pageBytes * pageBytes;
                 nextPage = (offset + pageBytes) / block.targetPageBytes();
-                Request request = new Request(block, offset);
+                Request request = new Request(block, offset, System.nanoTime());
                 asked.add(request);
                 return Optional.of(request);
             }
@@ -201,6 +202,13 @@ public final class StoredIncomingMemory implements IncomingMemory {
     @Override
     public void finish() {
         blocks.forEach(IncomingBlock::requireComplete);
+    }
+
+    @Override
+    public synchronized OptionalLong awaitedSinceNanos() {
+        return asked.isEmpty()
+                ? OptionalLong.empty()
+                : OptionalLong.of(asked.getFirst().sinceNanos());
     }
 
     /** Nobody waits, so there are no times. */

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -245,6 +246,11 @@ public final class UffdIncomingMemory implements IncomingMemory {
         for (GuestRegion region : regions) {
             region.unguard();
         }
+    }
+
+    @Override
+    public OptionalLong awaitedSinceNanos() {
+        return requests.awaitedSinceNanos();
     }
 
     @Override

@@ -27,6 +27,9 @@ public final class MatrixRows {
     /** Longer than the peer may be silent: both ends know. */
     private static final Duration SILENCE = Duration.ofMillis(1_500);
 
+    /** Nobody waits for it to heal. */
+    private static final Duration FOREVER = Duration.ofMinutes(10);
+
     private static final Duration BRIEF = Duration.ofMillis(300);
     private static final Duration LONGER = Duration.ofMillis(700);
 
@@ -154,6 +157,15 @@ public final class MatrixRows {
             scoped(Place.MIDDLE_PAGE, cut, Scope.MAIN, Ending.DESTINATION);
             scoped(Place.REQUEST, cut, Scope.ALL, Ending.DESTINATION);
             scoped(Place.BEFORE_SHUT, cut, Scope.ALL, Ending.DESTINATION);
+        }
+        for (Place place : List.of(Place.PREEMPT_CONNECTED, Place.PREEMPT_FIRST_PAGE)) {
+            add(
+                    "preempt channel swallows pages without a word from %s on".formatted(words(place)),
+                    "13",
+                    true,
+                    Ending.DESTINATION,
+                    _ -> List.of(new Step(
+                            new At(place, 1), new Break(Cut.SILENCE, Scope.PREEMPT, FOREVER, Newcomers.SILENT))));
         }
         for (Place place : List.of(Place.BITMAP, Place.RESUME, Place.RESUME_ACK)) {
             add(

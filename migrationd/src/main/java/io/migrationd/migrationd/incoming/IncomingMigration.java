@@ -104,8 +104,10 @@ public final class IncomingMigration implements AutoCloseable {
     /**
      * Goes on with a postcopy whose daemon has died: the guest runs here, and its source is awaited. An address that is
      * taken is no failure: migrate-recover names another.
+     *
+     * @param breaks how often its connection had broken before
      */
-    public static IncomingMigration reopen(IncomingRequest request) throws IOException {
+    public static IncomingMigration reopen(IncomingRequest request, long breaks) throws IOException {
         IncomingMigration migration = new IncomingMigration(request);
         IncomingMemory memory = request.guest().reopenIncoming(request.id());
         Sections sections = new Sections(null, Optional.empty(), request.guest().targetPageSizeBytes());
@@ -113,7 +115,7 @@ public final class IncomingMigration implements AutoCloseable {
         migration.status = IncomingStatus.POSTCOPY_PAUSED;
         PostcopyReception paused =
                 new PostcopyReception(request, memory, new ReturnPathSender(), sections, migration.new StatusKeeper());
-        paused.startPaused();
+        paused.startPaused(breaks);
         migration.reception = paused;
         migration.announce(IncomingStatus.POSTCOPY_PAUSED);
         log.atInfo()

@@ -48,6 +48,9 @@ public record IncomingRequest(
         /** The source is awaited at another address. */
         default void moved(MigrationUri listening) throws IOException {}
 
+        /** The connection of postcopy has broken, so often by now: a restarted daemon counts on. */
+        default void broken(long times) throws IOException {}
+
         /** The source has heard how it ended: nobody will ask again. */
         default void sourceKnows() throws IOException {}
 

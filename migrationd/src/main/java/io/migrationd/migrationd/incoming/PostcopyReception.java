@@ -11,7 +11,6 @@ import io.migrationd.migrationd.session.Failures;
 import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.migrationd.session.PostcopyInfo.Latency;
 import io.migrationd.migrationd.session.ShutStatus;
-import io.migrationd.migrationd.session.StreamPings;
 import io.migrationd.postcopy.FaultReport;
 import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
@@ -142,12 +141,13 @@ final class PostcopyReception implements AutoCloseable {
         listener.start();
     }
 
-    /** After a restart of the daemon: the guest runs and nobody is connected. */
-    void startPaused() throws IOException {
+    /** After a restart of the daemon, and {@code breaks} broken connections: the guest runs, nobody is connected. */
+    void startPaused(long breaks) throws IOException {
         run = Run.DONE;
         memory.start(this::request);
         memory.park();
-        recoveries.paused("the daemon was restarted", System.nanoTime());
+        recoveries.countFrom(breaks);
+        recordPause("the daemon was restarted", System.nanoTime());
         listener.start();
     }
 
@@ -208,6 +208,15 @@ final class PostcopyReception implements AutoCloseable {
         lock.lock();
         try {
             urgent = opened;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Optional<MigrationChannel> urgent() {
+        lock.lock();
+        try {
+            return Optional.ofNullable(urgent);
         } finally {
             lock.unlock();
         }
@@ -371,9 +380,10 @@ final class PostcopyReception implements AutoCloseable {
 
     /** Reads a connection until it breaks; {@code null} when everything is done. */
     private @Nullable IOException serve(Connection connection) throws InterruptedException {
-        Heard heard = new Heard(connection);
-        try (Links.Watch _ = request.links().watch(connection.channel(), heard::verdict)) {
-            readSections(connection, heard);
+        SourceWatch watch = new SourceWatch(
+                connection.channel(), this::urgent, memory, request.recovery().deadPeerMillis());
+        try (Links.Watch _ = request.links().watch(connection.channel(), watch::verdict)) {
+            readSections(connection, watch);
             requireWord();
             awaitUrgentPages();
             awaitRun();
@@ -386,7 +396,7 @@ final class PostcopyReception implements AutoCloseable {
             log.atError().addKeyValue("session", request.id()).setCause(e).log("reading the stream failed");
             return new IOException("reading the stream failed", e);
         }
-        lastWord(connection, heard.heartbeats);
+        lastWord(connection, watch.isDaemon());
         return null;
     }
 
@@ -545,13 +555,25 @@ final class PostcopyReception implements AutoCloseable {
             lock.unlock();
         }
         memory.park();
-        recoveries.paused(Failures.describe(cause), lastReceivedNanos);
+        recordPause(Failures.describe(cause), lastReceivedNanos);
         log.atWarn()
                 .addKeyValue("session", request.id())
                 .addKeyValue("guest", guest.name())
                 .setCause(cause)
                 .log("postcopy paused; the guest runs on until it needs a page");
         owner.moved(Event.PAUSE, cause);
+    }
+
+    private void recordPause(String cause, long lastReceivedNanos) {
+        recoveries.paused(cause, lastReceivedNanos);
+        try {
+            request.acceptance().broken(recoveries.count());
+        } catch (IOException e) {
+            log.atWarn()
+                    .addKeyValue("session", request.id())
+                    .setCause(e)
+                    .log("the break was not recorded; a restarted daemon counts one less");
+        }
     }
 
     /** A VMM that has died takes the guest with it: there is nobody to wait for pages. */
@@ -586,7 +608,7 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
-    private void readSections(Connection connection, Heard heard) throws IOException {
+    private void readSections(Connection connection, SourceWatch watch) throws IOException {
         StreamReader in = connection.in();
         PostcopyPages pages = new PostcopyPages(memory, sections.pageSizeBytes(), counts);
         RamSectionDecoder<IncomingBlock> decoder = new RamSectionDecoder<>(sections.pageSizeBytes(), false, pages);
@@ -599,7 +621,7 @@ final class PostcopyReception implements AutoCloseable {
             switch (element) {
                 case StreamElement.Part(long at, int id) -> readRam(in, decoder, pages, at, id);
                 case StreamElement.End(long at, int id) -> readRam(in, decoder, pages, at, id);
-                case StreamElement.CommandElement(long at, Command command) -> execute(command, at, heard);
+                case StreamElement.CommandElement(long at, Command command) -> execute(command, at, watch);
                 case StreamElement.EndOfStream(long at) -> {
                     return;
                 }
@@ -643,10 +665,10 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
-    private void execute(Command command, long at, Heard heard) throws IOException {
+    private void execute(Command command, long at, SourceWatch watch) throws IOException {
         switch (command) {
             case Command.Ping(int value) -> {
-                heard.ping(value);
+                watch.ping(value);
                 returnPath.sendPong(value);
             }
             case Command.RecvBitmap(String name) -> {
@@ -660,6 +682,7 @@ final class PostcopyReception implements AutoCloseable {
             case Command.PostcopyResume() -> {
                 spoke();
                 resume(at);
+                watch.askedAgain();
             }
             default ->
                 throw new ProtocolException(
@@ -940,28 +963,5 @@ final class PostcopyReception implements AutoCloseable {
             Thread.currentThread().interrupt();
         }
         memory.close();
-    }
-
-    /** What was heard on one connection. A source that sends heartbeats and stops to is gone. */
-    private final class Heard {
-        private final MigrationChannel channel;
-        private volatile boolean heartbeats;
-
-        Heard(Connection connection) {
-            this.channel = connection.channel();
-        }
-
-        void ping(int value) {
-            heartbeats |= value == StreamPings.HEARTBEAT;
-        }
-
-        Optional<String> verdict() {
-            long silent = System.nanoTime() - channel.lastReceivedNanos();
-            long limit = TimeUnit.MILLISECONDS.toNanos(request.recovery().deadPeerMillis());
-            return heartbeats && silent > limit
-                    ? Optional.of(
-                            "the source has been silent for %d ms".formatted(TimeUnit.NANOSECONDS.toMillis(silent)))
-                    : Optional.empty();
-        }
     }
 }

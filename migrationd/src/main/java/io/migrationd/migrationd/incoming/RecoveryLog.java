@@ -21,6 +21,11 @@ final class RecoveryLog {
     private long connectedNanos;
     private long resumedNanos;
 
+    /** Counts on from {@code before}. */
+    synchronized void countFrom(long before) {
+        count = before;
+    }
+
     /** The connection is gone. */
     synchronized void paused(String why, long lastReceivedNanos) {
         settle(0);

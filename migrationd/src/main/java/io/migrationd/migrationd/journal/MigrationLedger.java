@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -38,9 +39,17 @@ public final class MigrationLedger {
     }
 
     /** Records a migration, instead of what was recorded for that guest. On stable storage when it returns. */
-    public void put(MigrationRecord migration) throws IOException {
+    public synchronized void put(MigrationRecord migration) throws IOException {
         DurableFiles.replace(file(migration.guest()), MAPPER.writeValueAsBytes(migration));
         records.put(migration.guest(), migration);
+    }
+
+    /** Changes what is recorded for a guest, if anything is. On stable storage when it returns. */
+    public synchronized void change(String guest, UnaryOperator<MigrationRecord> change) throws IOException {
+        MigrationRecord old = records.get(guest);
+        if (old != null) {
+            put(change.apply(old));
+        }
     }
 
     /** What is recorded for a guest. */
@@ -54,7 +63,7 @@ public final class MigrationLedger {
     }
 
     /** The migration is over, or the guest is gone. */
-    public void remove(String guest) throws IOException {
+    public synchronized void remove(String guest) throws IOException {
         DurableFiles.delete(file(guest));
         records.remove(guest);
     }

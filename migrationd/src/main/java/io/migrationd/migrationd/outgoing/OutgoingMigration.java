@@ -28,6 +28,7 @@ public final class OutgoingMigration implements AutoCloseable {
     private final OutgoingRequest request;
     private final Guest guest;
     private final boolean reopened;
+    private final long earlierBreaks;
     private final OutgoingState state;
     private final OutgoingParts parts;
     private final Dialer dialer;
@@ -38,13 +39,14 @@ public final class OutgoingMigration implements AutoCloseable {
 
     /** Prepares; {@link #start} begins. */
     public OutgoingMigration(OutgoingRequest request) {
-        this(request, OutgoingStatus.SETUP);
+        this(request, OutgoingStatus.SETUP, 0);
     }
 
-    private OutgoingMigration(OutgoingRequest request, OutgoingStatus first) {
+    private OutgoingMigration(OutgoingRequest request, OutgoingStatus first, long earlierBreaks) {
         this.request = request;
         this.guest = request.guest();
         this.reopened = first.isPostcopy();
+        this.earlierBreaks = earlierBreaks;
         this.state = new OutgoingState(request, first);
         this.dialer = new Dialer(request, state);
         RamCounters counters = new RamCounters();
@@ -71,9 +73,11 @@ public final class OutgoingMigration implements AutoCloseable {
     /**
      * Goes on with postcopy that a daemon before this one has begun: the guest was given away, what the destination has
      * is asked of it. Begins in {@code postcopy-paused}; {@link #start} begins to reconnect.
+     *
+     * @param breaks how often its connection had broken before
      */
-    public static OutgoingMigration reopen(OutgoingRequest request) {
-        return new OutgoingMigration(request, OutgoingStatus.POSTCOPY_PAUSED);
+    public static OutgoingMigration reopen(OutgoingRequest request, long breaks) {
+        return new OutgoingMigration(request, OutgoingStatus.POSTCOPY_PAUSED, breaks);
     }
 
     /** Starts the thread; the rest shows in {@link #info} and in events. */
@@ -204,7 +208,7 @@ public final class OutgoingMigration implements AutoCloseable {
         if (reopened) {
             parts.ram().pages().setAll();
             parts.ram().resumePrepare();
-            return phase.comeBack();
+            return phase.takeOver(earlierBreaks);
         }
         SourceConnection connection = dialer.connect();
         PostcopyReturnPath returnPath = new PostcopyReturnPath(connection, postcopy);

@@ -86,6 +86,9 @@ public record OutgoingRequest(
             throw new java.io.IOException("what was given away is not taken back");
         }
 
+        /** The connection of postcopy has broken, so often by now: a restarted daemon counts on. */
+        default void broken(long times) throws java.io.IOException {}
+
         /** Postcopy is over: a restarted daemon has nothing to go on with. The right to run stays given up. */
         default void postcopyEnded() {}
     }

@@ -153,10 +153,14 @@ final class OutgoingState {
         if (!comingBack) {
             return Optional.of("only paused postcopy can be resumed, this migration is " + status.qmpName());
         }
+        boolean isThere = connection != null && status != OutgoingStatus.POSTCOPY_PAUSED && newUri.equals(uri);
         uri = newUri;
         heldByHand = false;
         resumeRequested = true;
-        breakOff(new IOException("resumed by hand"));
+        if (!isThere) {
+            // What is agreed over a connection to that very address goes on: QEMU 7.2 dies of one that is broken off.
+            breakOff(new IOException("resumed by hand"));
+        }
         return Optional.empty();
     }
 
@@ -314,6 +318,9 @@ final class OutgoingState {
     synchronized void recovered() {
         failure = null;
         attemptFailure = null;
+        if (connection == null || connection.failure().isEmpty()) {
+            resumeRequested = false;
+        }
     }
 
     /** Stores, logs and announces the next status. */

@@ -40,8 +40,15 @@ final class PostcopyPhase {
         return outcome == PostcopyOutcome.PAUSED ? comeBack() : outcome;
     }
 
+    /** Goes on from what a daemon before this one has left, after {@code breaks} broken connections. */
+    PostcopyOutcome takeOver(long breaks) throws InterruptedException {
+        postcopy.recoveries().countFrom(breaks);
+        paused("the daemon was restarted", System.nanoTime());
+        return comeBack();
+    }
+
     /** Goes on from the pause. */
-    PostcopyOutcome comeBack() throws InterruptedException {
+    private PostcopyOutcome comeBack() throws InterruptedException {
         while (true) {
             Recovery.Result result = recovery.run();
             Optional<Recovery.Resumed> resumed = result.resumed();
@@ -92,7 +99,7 @@ final class PostcopyPhase {
             return PostcopyOutcome.STOPPED;
         }
         parts.state().failed(cause);
-        postcopy.recoveries().paused(Failures.describe(cause), lastReceived, System.nanoTime());
+        paused(Failures.describe(cause), lastReceived);
         log.atInfo()
                 .addKeyValue("session", parts.request().id())
                 .addKeyValue("guest", parts.request().guest().name())
@@ -101,6 +108,18 @@ final class PostcopyPhase {
                 .log("postcopy paused");
         parts.state().transition(Event.BREAK);
         return PostcopyOutcome.PAUSED;
+    }
+
+    private void paused(String cause, long lastReceivedNanos) {
+        postcopy.recoveries().paused(cause, lastReceivedNanos, System.nanoTime());
+        try {
+            parts.request().release().broken(postcopy.recoveries().count());
+        } catch (IOException e) {
+            log.atWarn()
+                    .addKeyValue("session", parts.request().id())
+                    .setCause(e)
+                    .log("the break was not recorded; a restarted daemon counts one less");
+        }
     }
 
     /** A host that cannot write this down must not run the guest: it stays paused, and is told again. */

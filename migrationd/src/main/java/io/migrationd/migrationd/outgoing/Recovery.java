@@ -21,6 +21,12 @@ final class Recovery {
     private static final Logger log = LoggerFactory.getLogger(Recovery.class);
     /** How long the first attempt waits for a word; a link that is just back may have lost the first bytes. */
     private static final long FIRST_PATIENCE_MILLIS = 1_000;
+    /**
+     * How long a main connection must have stood before the preempt channel follows unasked. Something between the
+     * hosts may accept it and reset it at once; a preempt channel that gets through behind it is a QEMU's first
+     * connection, which it takes for the main one: QEMU 7.2 does not live through that.
+     */
+    private static final long SETTLE_MILLIS = 100;
 
     private final OutgoingParts parts;
     private final OutgoingState state;
@@ -50,8 +56,8 @@ final class Recovery {
     Result run() throws InterruptedException {
         Backoff backoff = new Backoff(parts.request().recovery().maxIntervalMillis(), random);
         long mostPatienceMillis = parts.request().recovery().deadPeerMillis();
-        // A QEMU 7.2 does not survive an attempt that is given up in the handshake (spec: 07, row 11).
-        boolean isQemu = parts.request().original().isPresent();
+        // A QEMU as old as that does not survive an attempt that is given up in the handshake (spec: 07, row 11).
+        boolean isQemu = parts.request().original().isPresent() || isOldStyle();
         long patienceMillis = isQemu ? mostPatienceMillis : Math.min(FIRST_PATIENCE_MILLIS, mostPatienceMillis);
         while (true) {
             Optional<Boolean> byHand = state.awaitAttempt(backoff.nextNanos());
@@ -114,8 +120,8 @@ final class Recovery {
         }
         connection.out().drain();
         // Behind the first bytes of the main connection, which tell a destination what it is (spec: 10, section 3).
-        boolean fromTheStart = postcopy.preemptStyle() == PreemptStyle.FROM_THE_START;
-        if (postcopy.isPreempting() && fromTheStart) {
+        if (postcopy.isPreempting() && isOldStyle()) {
+            connection.requireStable(SETTLE_MILLIS);
             dialer.reconnectUrgent(connection);
         }
         watch.asked(stream.position());
@@ -124,7 +130,7 @@ final class Recovery {
         }
         watch.answered();
         parts.ram().resumePrepare();
-        if (postcopy.isPreempting() && !fromTheStart) {
+        if (postcopy.isPreempting() && !isOldStyle()) {
             dialer.reconnectUrgent(connection);
         }
         stream.resume();
@@ -135,6 +141,10 @@ final class Recovery {
 
     private PostcopyStream streamTo(SourceConnection connection) {
         return new PostcopyStream(connection.out(), postcopy.request().ramSectionId());
+    }
+
+    private boolean isOldStyle() {
+        return postcopy.preemptStyle() == PreemptStyle.FROM_THE_START;
     }
 
     private static ReturnPathReplies replies(SourceConnection connection) {

@@ -22,6 +22,11 @@ final class RecoveryLog {
     private long pausedNanos;
     private long stepNanos;
 
+    /** Counts on from {@code before}. */
+    synchronized void countFrom(long before) {
+        count = before;
+    }
+
     /** The connection broke. */
     synchronized void paused(String cause, long lastReceivedNanos, long nowNanos) {
         keepCurrent();

@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -113,6 +114,7 @@ final class SourceConnection implements AutoCloseable {
     synchronized void fail(IOException cause) {
         if (failure == null) {
             failure = cause;
+            notifyAll();
         }
         if (!keptAfterFailure) {
             abortChannels(cause);
@@ -145,6 +147,17 @@ final class SourceConnection implements AutoCloseable {
         if (failure != null) {
             throw new IOException("the connection is of no use any more", failure);
         }
+    }
+
+    /** Throws as soon as it fails within {@code millis}. */
+    synchronized void requireStable(long millis) throws IOException, InterruptedException {
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+        long left = millis;
+        while (failure == null && left > 0) {
+            wait(left);
+            left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+        }
+        throwIfFailed();
     }
 
     private void endWatches() {

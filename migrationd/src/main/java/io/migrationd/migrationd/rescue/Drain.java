@@ -35,7 +35,7 @@ public final class Drain implements AutoCloseable {
     private Drain(RescueRequest request) throws IOException {
         this.copy = request.copy();
         this.changes = new Changes(request.events());
-        this.migration = IncomingMigration.reopen(incoming(request));
+        this.migration = IncomingMigration.reopen(incoming(request), 0);
     }
 
     /**

@@ -45,7 +45,7 @@ public final class Serve implements AutoCloseable {
         }
         this.migration = OutgoingMigration.reopen(Requests.outgoing(request, capabilities, changes, () -> {
             throw new IOException("a drained copy gives nothing away: it has been");
-        }));
+        }), 0);
     }
 
     /**

@@ -80,6 +80,9 @@ public final class SampleGuestCommand implements Callable<Integer> {
             description = "Order of the first look at all pages: sequential, random or none (${DEFAULT-VALUE}).")
     private String touch = "";
 
+    @Option(names = "--huge-pages", description = "RAM blocks of 2 MiB pages (vm.nr_hugepages).")
+    private boolean hugePages;
+
     @Option(names = "--exit-on-release", description = "Exit when the guest has migrated away.")
     private boolean exitOnRelease;
 
@@ -135,7 +138,8 @@ public final class SampleGuestCommand implements Callable<Integer> {
                 zeroShare,
                 seed,
                 corruptPage,
-                SampleOptions.Touch.valueOf(touch.toUpperCase(Locale.ROOT)));
+                SampleOptions.Touch.valueOf(touch.toUpperCase(Locale.ROOT)),
+                hugePages);
     }
 
     private static long bytes(String size) {

@@ -52,7 +52,7 @@ final class SampleMachine implements AutoCloseable {
     /** The guest runs from now on, unless it waits for a migration. */
     SampleMachine(SampleOptions options) throws ErrnoException {
         this.options = options;
-        this.memory = new SampleMemory(options.ramBytes(), options.blocks());
+        this.memory = new SampleMemory(options.ramBytes(), options.blocks(), options.hugePages());
         this.gate = new Gate(options.threads());
         for (int i = 0; i < options.threads(); i++) {
             workers.add(new Worker(i, memory, gate, options, findings));

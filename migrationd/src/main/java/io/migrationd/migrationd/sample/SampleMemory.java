@@ -32,15 +32,20 @@ final class SampleMemory implements AutoCloseable {
     private final long pageCount;
     private final Userfaultfd userfaultfd;
 
-    /** {@code ramBytes} is a multiple of {@code blockCount} chunks. */
-    SampleMemory(long ramBytes, int blockCount) throws ErrnoException {
+    /** {@code ramBytes} is a multiple of {@code blockCount} chunks, each as long as a huge page. */
+    SampleMemory(long ramBytes, int blockCount, boolean hugePages) throws ErrnoException {
         this.pageCount = ramBytes / PageImage.PAGE_BYTES;
         this.pagesPerBlock = pageCount / blockCount;
         try {
             for (int i = 0; i < blockCount; i++) {
-                add("sample.ram" + i, ramBytes / blockCount);
+                String name = "sample.ram" + i;
+                long lengthBytes = ramBytes / blockCount;
+                add(
+                        hugePages
+                                ? FdRamBlock.createHugeMemory(name, lengthBytes)
+                                : FdRamBlock.createMemory(name, lengthBytes));
             }
-            add("sample.index", pageCount * Long.BYTES);
+            add(FdRamBlock.createMemory("sample.index", pageCount * Long.BYTES));
             this.userfaultfd = openUserfaultfd();
         } catch (ErrnoException | RuntimeException e) {
             release();
@@ -48,8 +53,7 @@ final class SampleMemory implements AutoCloseable {
         }
     }
 
-    private void add(String name, long lengthBytes) throws ErrnoException {
-        FdRamBlock block = FdRamBlock.createMemory(name, lengthBytes);
+    private void add(FdRamBlock block) throws ErrnoException {
         blocks.add(block);
         mappings.add(SharedMapping.of(block));
     }

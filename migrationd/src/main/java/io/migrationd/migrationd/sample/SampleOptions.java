@@ -11,6 +11,7 @@ import java.util.UUID;
  * @param zeroShare share of RAM that is never written, 0 to below 1
  * @param corruptPage a page to corrupt after its first write, -1 for none
  * @param touch how all pages are verified after the guest was loaded
+ * @param hugePages the data blocks are of 2 MiB pages, which come from the host's pool
  */
 public record SampleOptions(
         String name,
@@ -25,7 +26,8 @@ public record SampleOptions(
         double zeroShare,
         long seed,
         long corruptPage,
-        Touch touch) {
+        Touch touch,
+        boolean hugePages) {
     /** In which order pages are written. */
     public enum Pattern {
         SEQUENTIAL,

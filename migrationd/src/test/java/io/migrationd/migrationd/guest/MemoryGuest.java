@@ -37,6 +37,8 @@ public final class MemoryGuest implements Guest, AutoCloseable {
     /** Bytes of a page. */
     public static final int PAGE = 4096;
 
+    private String machineType = "test-1.0";
+
     /** What was asked, in order. */
     public final List<String> calls = new CopyOnWriteArrayList<>();
 
@@ -67,6 +69,12 @@ public final class MemoryGuest implements Guest, AutoCloseable {
     /** A running guest without RAM. */
     public MemoryGuest(String name) {
         this.name = name;
+    }
+
+    /** With another machine type. */
+    public MemoryGuest ofMachine(String type) {
+        machineType = type;
+        return this;
     }
 
     /** Adds a block, all hole. */
@@ -247,7 +255,7 @@ public final class MemoryGuest implements Guest, AutoCloseable {
 
     @Override
     public Optional<String> machineType() {
-        return Optional.of("test-1.0");
+        return Optional.of(machineType);
     }
 
     @Override

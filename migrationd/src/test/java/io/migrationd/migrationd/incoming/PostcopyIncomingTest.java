@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
@@ -403,6 +404,43 @@ class PostcopyIncomingTest {
     }
 
     @Test
+    void pausesWhenThePreemptChannelSwallowsPages() throws Exception {
+        try (IncomingMigration migration = listen(Capability.POSTCOPY_PREEMPT);
+                RawSource source = new RawSource(migration.uri())) {
+            source.send(bytes(SWITCH));
+            awaitStatus(migration, IncomingStatus.POSTCOPY_ACTIVE);
+            try (RawSource _ = new RawSource(migration.uri())) {
+                await().until(() -> {
+                    source.send(bytes("08 0002 0004 00000045"));
+                    return migration.status() == IncomingStatus.POSTCOPY_PAUSED;
+                });
+            }
+            assertThat(migration.info().errorDesc())
+                    .containsPattern("a page was asked for [0-9]{4} ms ago and the preempt channel is silent");
+        }
+    }
+
+    @Test
+    void waitsForSlowPagesOnThePreemptChannelWhileItIsNotSilent() throws Exception {
+        try (IncomingMigration migration = listen(Capability.POSTCOPY_PREEMPT);
+                RawSource source = new RawSource(migration.uri())) {
+            source.send(bytes(SWITCH));
+            awaitStatus(migration, IncomingStatus.POSTCOPY_ACTIVE);
+            try (RawSource urgent = new RawSource(migration.uri())) {
+                byte[] slow = bytes(page(3, 4));
+                int step = slow.length / 8;
+                for (int sent = 0; sent < slow.length; sent += step) {
+                    source.send(bytes("08 0002 0004 00000045"));
+                    urgent.send(Arrays.copyOfRange(slow, sent, Math.min(slow.length, sent + step)));
+                    await().pollDelay(300, TimeUnit.MILLISECONDS).until(() -> true);
+                }
+                await().untilAsserted(() -> assertThat(guest.contents("m0")).isEqualTo(ram(1, 0, 0, 4)));
+                assertThat(migration.status()).isEqualTo(IncomingStatus.POSTCOPY_ACTIVE);
+            }
+        }
+    }
+
+    @Test
     void takesPagesFromThePreemptChannelAndPausesWhenItBreaks() throws Exception {
         try (IncomingMigration migration = listen(Capability.POSTCOPY_PREEMPT);
                 RawSource source = new RawSource(migration.uri())) {
@@ -462,13 +500,15 @@ class PostcopyIncomingTest {
             await().untilAsserted(() -> assertThat(guest.contents("m0")).isEqualTo(ram(1, 2, 0, 0)));
         }
         first.close();
-        try (IncomingMigration second = IncomingMigration.reopen(request());
+        try (IncomingMigration second = IncomingMigration.reopen(request(), 3);
                 RawSource source = new RawSource(second.uri())) {
             source.send(bytes(ASK + RESUME + part(zero(2) + page(3, 4)) + END)).endOfInput();
             assertThat(source.reply())
                     .startsWith(bytes(BITMAP_HEAD + "0300000000000000" + BITMAP_END + RESUME_ACK))
                     .endsWith(bytes(SHUT_COMPLETE));
             assertComplete(second);
+            assertThat(Objects.requireNonNull(second.info().postcopy()).recoveryCount())
+                    .isEqualTo(4);
         }
     }
 

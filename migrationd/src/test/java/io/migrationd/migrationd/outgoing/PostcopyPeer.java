@@ -53,6 +53,7 @@ final class PostcopyPeer implements AutoCloseable {
     private final Links links;
     private final MigrationUri uri;
     private final boolean preempt;
+    private volatile boolean oldStyle;
     private final LinkedBlockingQueue<MigrationChannel> accepted = new LinkedBlockingQueue<>();
     private final Map<String, Action> script = new ConcurrentHashMap<>();
     private final Thread thread =
@@ -96,6 +97,12 @@ final class PostcopyPeer implements AutoCloseable {
     /** Replaces what is done at {@code element}, of connection {@code N} only if it is {@code N: element}. */
     PostcopyPeer at(String element, Action action) {
         script.put(element, action);
+        return this;
+    }
+
+    /** Reads nothing of a connection before the second one is there. */
+    PostcopyPeer oldStyle() {
+        oldStyle = true;
         return this;
     }
 
@@ -249,7 +256,11 @@ final class PostcopyPeer implements AutoCloseable {
                     synchronized (this) {
                         number = ++connections;
                     }
-                    act("connection " + number);
+                    String element = "connection " + number;
+                    act(element);
+                    if (preempt && oldStyle && !script.containsKey(element)) {
+                        takeUrgent();
+                    }
                     new Reader(opened).read();
                 } catch (IOException e) {
                     note("broken");
@@ -392,7 +403,7 @@ final class PostcopyPeer implements AutoCloseable {
                 case Command.Packaged(long size) -> {
                     packageEnd = from.offset() + size;
                     act("PACKAGED " + size);
-                    if (preempt) {
+                    if (preempt && !oldStyle) {
                         takeUrgent();
                     }
                     byte[] blob = from.readBytes("package", size, 1 << 20);
@@ -408,7 +419,7 @@ final class PostcopyPeer implements AutoCloseable {
                 }
                 case Command.RecvBitmap(String block) -> act("RECV_BITMAP " + block);
                 case Command.PostcopyResume() -> {
-                    if (preempt) {
+                    if (preempt && !oldStyle) {
                         takeUrgent();
                     }
                     act("RESUME");
@@ -485,10 +496,14 @@ final class PostcopyPeer implements AutoCloseable {
         try {
             while (!in.atEnd()) {
                 long word = in.readLong("record");
-                if ((word & RamFlags.CONTINUE) == 0) {
+                if ((word & (RamFlags.CONTINUE | RamFlags.EOS)) == 0) {
                     block = in.readName("block");
                 }
                 int flag = (int) word & (PAGE - 1) & ~RamFlags.CONTINUE;
+                if (flag == RamFlags.EOS) {
+                    note("end mark");
+                    break;
+                }
                 byte[] page = new byte[PAGE];
                 if (flag == RamFlags.ZERO) {
                     in.skip("fill", 1);

@@ -13,6 +13,7 @@ import java.util.BitSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -432,6 +433,30 @@ class PostcopyRecoveryTest extends PostcopyFixture {
         }
     }
 
+    /**
+     * A destination as old as QEMU 7.2 takes its first connection for the main one, and does not outlive its loss. A
+     * preempt channel that gets through where its main connection did not must not be that first one.
+     */
+    @Test
+    void aPreemptChannelOfTheOldStyleNeverComesAlone() throws Exception {
+        crawl();
+        guest.ofMachine("pc-i440fx-7.2");
+        try (PostcopyPeer peer = preemptingPeer().oldStyle()) {
+            peer.at("RUN", PostcopyPeer::cut);
+            for (int number = 2; number < 6; number++) {
+                peer.at("connection " + number, PostcopyPeer::cut);
+            }
+            OutgoingMigration migration = started(peer, Capability.POSTCOPY_PREEMPT);
+            awaitTrue(() -> peer.connections() >= 6);
+            hurry(migration);
+            assertCompleted(migration, peer);
+
+            assertThat(peer.connections()).isEqualTo(6);
+            assertThat(peer.seen(6)).startsWith("second connection", "RECV_BITMAP m0", "RESUME");
+            assertThat(peer.seen()).contains("end mark");
+        }
+    }
+
     // The daemon stops and starts.
 
     @Test
@@ -449,7 +474,14 @@ class PostcopyRecoveryTest extends PostcopyFixture {
             awaitTrue(() -> peer.seen().contains("broken"));
             List<String> sentBefore = peer.mainPages();
 
-            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events));
+            List<Long> breaks = new CopyOnWriteArrayList<>();
+            release = new NotedRelease() {
+                @Override
+                public void broken(long times) {
+                    breaks.add(times);
+                }
+            };
+            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events), 3);
             assertThat(next.status()).isEqualTo(OutgoingStatus.POSTCOPY_PAUSED);
             assertThat(next.isReleased()).isTrue();
             assertThat(next.isBusy()).isTrue();
@@ -466,6 +498,9 @@ class PostcopyRecoveryTest extends PostcopyFixture {
                             "status postcopy-recover",
                             "status postcopy-active",
                             "status completed");
+            assertThat(postcopy(next).recoveryCount()).isEqualTo(4);
+            assertThat(postcopy(next).recoveries().getFirst().cause()).isEqualTo("the daemon was restarted");
+            assertThat(breaks).containsExactly(4L);
             assertThat(peer.mainPages())
                     .startsWith(sentBefore.toArray(String[]::new))
                     .doesNotHaveDuplicates();
@@ -483,7 +518,7 @@ class PostcopyRecoveryTest extends PostcopyFixture {
             migration.close();
 
             peer.at("RECV_BITMAP m0", p -> p.shut(2));
-            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events));
+            OutgoingMigration next = OutgoingMigration.reopen(request(guest, peer, events), 3);
             next.start();
             assertRunsHere(next, "the destination never ran the guest");
         }

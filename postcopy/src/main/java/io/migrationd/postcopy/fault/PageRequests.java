@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
@@ -156,6 +157,16 @@ public final class PageRequests {
 
     private synchronized boolean contains(long hostVirtual) {
         return pages.containsKey(hostVirtual);
+    }
+
+    /** Since when the oldest page in the table is waited for. Costs one volatile read when nobody waits at all. */
+    public OptionalLong awaitedSinceNanos() {
+        return pending == 0 ? OptionalLong.empty() : oldestNanos();
+    }
+
+    private synchronized OptionalLong oldestNanos() {
+        Map.Entry<Long, Wait> oldest = pages.firstEntry();
+        return oldest == null ? OptionalLong.empty() : OptionalLong.of(oldest.getValue().sinceNanos);
     }
 
     /** What was seen so far; a wait that goes on counts in the times of the threads only. */

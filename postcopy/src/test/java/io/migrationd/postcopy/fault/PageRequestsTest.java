@@ -83,4 +83,18 @@ class PageRequestsTest {
         assertThat(requests.snapshot().waits()).isEqualTo(2);
         assertThat(requests.remove(0x4000)).isTrue();
     }
+
+    @Test
+    void knowsSinceWhenTheOldestPageIsWaitedFor() {
+        PageRequests requests = new PageRequests();
+        assertThat(requests.awaitedSinceNanos()).isEmpty();
+        requests.add(0x1000, 1, 100);
+        requests.add(0x2000, 2, 200);
+        requests.add(0x1000, 3, 300);
+        assertThat(requests.awaitedSinceNanos()).hasValue(100);
+        requests.remove(0x1000);
+        assertThat(requests.awaitedSinceNanos()).hasValue(200);
+        requests.removeRange(0x2000, 0x3000);
+        assertThat(requests.awaitedSinceNanos()).isEmpty();
+    }
 }
