@@ -1,11 +1,11 @@
 package io.migrationd.it.bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.migrationd.migrationd.sample.BootGuest;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine;
 import io.migrationd.it.peer.QemuProcess;
+import io.migrationd.migrationd.sample.BootGuest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

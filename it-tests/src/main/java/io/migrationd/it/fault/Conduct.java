@@ -70,14 +70,12 @@ public record Conduct(
 
     /** The main connection is made when so many others are. */
     public Conduct mainAfter(int otherConnections) {
-        return new Conduct(
-                main, others, otherConnections, queueBytes, bytesPerSecond, diesTogether, stopsBefore, stop);
+        return new Conduct(main, others, otherConnections, queueBytes, bytesPerSecond, diesTogether, stopsBefore, stop);
     }
 
     /** It takes whatever comes and keeps what it cannot deliver. */
     public Conduct swallowing() {
-        return new Conduct(
-                main, others, othersBeforeMain, UNLIMITED, bytesPerSecond, diesTogether, stopsBefore, stop);
+        return new Conduct(main, others, othersBeforeMain, UNLIMITED, bytesPerSecond, diesTogether, stopsBefore, stop);
     }
 
     /** It delivers so much. */
@@ -105,13 +103,6 @@ public record Conduct(
             throw new IllegalArgumentException("expected SHUT or PONG_LOADED, got " + message);
         }
         return new Conduct(
-                main,
-                others,
-                othersBeforeMain,
-                queueBytes,
-                bytesPerSecond,
-                diesTogether,
-                Optional.of(message),
-                how);
+                main, others, othersBeforeMain, queueBytes, bytesPerSecond, diesTogether, Optional.of(message), how);
     }
 }

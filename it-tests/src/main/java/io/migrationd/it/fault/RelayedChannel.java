@@ -161,7 +161,10 @@ final class RelayedChannel {
     }
 
     private boolean isToStop(Mark mark) {
-        return relay.conduct().stopsBefore().filter(place -> place == mark.place()).isPresent();
+        return relay.conduct()
+                .stopsBefore()
+                .filter(place -> place == mark.place())
+                .isPresent();
     }
 
     /** Marks lie behind their messages. */

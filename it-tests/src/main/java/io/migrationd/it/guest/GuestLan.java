@@ -84,7 +84,8 @@ public final class GuestLan implements AutoCloseable {
             throws IOException, TimeoutException, InterruptedException {
         byte[] bytes = text.getBytes(StandardCharsets.ISO_8859_1);
         if (!established || bytes.length == 0 || bytes.length > MAX_TEXT_BYTES) {
-            throw new IllegalArgumentException("expected an open connection and 1 to %d bytes".formatted(MAX_TEXT_BYTES));
+            throw new IllegalArgumentException(
+                    "expected an open connection and 1 to %d bytes".formatted(MAX_TEXT_BYTES));
         }
         long start = System.nanoTime();
         long until = start + deadline.toNanos();
@@ -111,6 +112,7 @@ public final class GuestLan implements AutoCloseable {
         return resent;
     }
 
+    @SuppressWarnings("WaitNotInLoop") // Its callers loop, and look again after any wake-up.
     private void awaitNews(String what, long until) throws IOException, TimeoutException, InterruptedException {
         if (reset) {
             throw new IOException(what + ": the guest has reset the connection");

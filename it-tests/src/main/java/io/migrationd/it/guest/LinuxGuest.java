@@ -59,8 +59,7 @@ public record LinuxGuest(Path folder, int vcpus, int hotKibibytes, int coldMebib
                 .file("writer", Files.readAllBytes(compile(work)))
                 .file("init", init().getBytes(StandardCharsets.US_ASCII));
         for (String module : modules()) {
-            archive.file(
-                    "modules/" + module + ".ko", Files.readAllBytes(folder.resolve("modules/" + module + ".ko")));
+            archive.file("modules/" + module + ".ko", Files.readAllBytes(folder.resolve("modules/" + module + ".ko")));
         }
         return Files.write(work.resolve("initramfs"), archive.finish());
     }

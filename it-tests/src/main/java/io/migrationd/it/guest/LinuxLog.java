@@ -39,7 +39,10 @@ public record LinuxLog(List<Path> files) {
 
     /** The last line, if there is one. */
     public Optional<Line> last() throws IOException {
-        return lines().stream().filter(line -> line.startsWith("L ")).reduce((_, last) -> last).flatMap(LinuxLog::parse);
+        return lines().stream()
+                .filter(line -> line.startsWith("L "))
+                .reduce((_, last) -> last)
+                .flatMap(LinuxLog::parse);
     }
 
     /** Its clock source, once it is up. */
@@ -58,7 +61,9 @@ public record LinuxLog(List<Path> files) {
         for (String text : lines()) {
             if (text.startsWith("L ")) {
                 Optional<Line> line = parse(text);
-                if (line.isEmpty() || line.get().number() != number + 1 || line.get().clockMillis() < clock) {
+                if (line.isEmpty()
+                        || line.get().number() != number + 1
+                        || line.get().clockMillis() < clock) {
                     damage.add("expected line %d, later than %d ms, got: %s".formatted(number + 1, clock, text));
                 }
                 number++;
@@ -82,8 +87,8 @@ public record LinuxLog(List<Path> files) {
         for (int i = 1; i < FIELDS; i++) {
             values[i] = Long.parseLong(f[i]);
         }
-        return Optional.of(new Line(
-                values[1], values[2], values[3], values[4], values[5], values[6], values[7], values[8]));
+        return Optional.of(
+                new Line(values[1], values[2], values[3], values[4], values[5], values[6], values[7], values[8]));
     }
 
     /** The complete lines, from the guest's own first one on: what firmware and kernel say before is not ours. */

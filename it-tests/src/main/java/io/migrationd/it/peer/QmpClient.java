@@ -165,8 +165,7 @@ public final class QmpClient implements AutoCloseable {
                 channel.write(bytes);
             }
         }
-        JsonNode answer =
-                await("answer to " + command, deadline, () -> Optional.ofNullable(answers.remove(id)));
+        JsonNode answer = await("answer to " + command, deadline, () -> Optional.ofNullable(answers.remove(id)));
         JsonNode error = answer.path("error");
         if (error.isMissingNode()) {
             return answer.path("return");

@@ -78,7 +78,8 @@ class LinuxGuestIT {
         qemus.source().migration().cont();
         LinuxLog log = LinuxLog.of(qemus.source().serial());
         awaitLine(log, 2, qemus);
-        System.out.printf("linux guest: 2 lines %d ms after start%n", TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start));
+        System.out.printf(
+                "linux guest: 2 lines %d ms after start%n", TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start));
         assertThat(log.clockSource()).contains("acpi_pm");
     }
 

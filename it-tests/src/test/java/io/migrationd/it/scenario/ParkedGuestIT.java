@@ -2,13 +2,13 @@ package io.migrationd.it.scenario;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.migrationd.migrationd.sample.RamReport;
 import io.migrationd.it.peer.DaemonProcess;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.QemuMachine;
 import io.migrationd.it.peer.QemuProcess;
 import io.migrationd.it.peer.RamImages;
 import io.migrationd.it.scenario.Scenario.Extra;
+import io.migrationd.migrationd.sample.RamReport;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;

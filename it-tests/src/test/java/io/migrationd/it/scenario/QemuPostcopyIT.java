@@ -5,8 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.migrationd.migrationd.sample.RamReport;
-import io.migrationd.migrationd.sample.SerialLog;
 import io.migrationd.it.peer.DaemonProcess;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.MigrationctlProcess;
@@ -17,6 +15,8 @@ import io.migrationd.it.peer.QmpException;
 import io.migrationd.it.peer.RamImages;
 import io.migrationd.it.scenario.PostcopyScenario.Comeback;
 import io.migrationd.it.scenario.Scenario.Transport;
+import io.migrationd.migrationd.sample.RamReport;
+import io.migrationd.migrationd.sample.SerialLog;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;

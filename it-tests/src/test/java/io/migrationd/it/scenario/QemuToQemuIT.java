@@ -2,10 +2,10 @@ package io.migrationd.it.scenario;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.migrationd.migrationd.sample.RamReport;
 import io.migrationd.it.peer.QemuProcess;
 import io.migrationd.it.peer.RamImages;
 import io.migrationd.it.scenario.Scenario.Extra;
+import io.migrationd.migrationd.sample.RamReport;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;

@@ -163,11 +163,7 @@ class RelayPressureIT extends RelayScenario {
     }
 
     private static int throttle(MigratingQemus qemus) throws Exception {
-        return qemus.source()
-                .migration()
-                .info()
-                .path("cpu-throttle-percentage")
-                .asInt();
+        return qemus.source().migration().info().path("cpu-throttle-percentage").asInt();
     }
 
     private void stall() {

@@ -208,11 +208,7 @@ class RelayRulesIT extends RelayScenario {
             relay().awaitStop(DEADLINE);
             qemus.awaitSource("failed");
             qemus.destination().qmp().awaitEvent("RESUME", _ -> true, DEADLINE);
-            Await.until(
-                    "the source runs again",
-                    DEADLINE,
-                    () -> MigratingQemus.runs(qemus.source()),
-                    qemus::facts);
+            Await.until("the source runs again", DEADLINE, () -> MigratingQemus.runs(qemus.source()), qemus::facts);
             qemus.awaitDestination("postcopy-paused");
         });
     }
@@ -239,11 +235,15 @@ class RelayRulesIT extends RelayScenario {
 
     @ParameterizedTest(name = "{displayName}: {0}")
     @MethodSource("qemus")
-    void emptyConnectionEndsAWaitingQemu(QemuBinary qemu) throws Exception {
+    void earlyRelayEndsTheDestinationForASourceThatSaidNothing(QemuBinary qemu) throws Exception {
         withQemus(qemu, Arrival.STAYS_STOPPED, qemus -> {
             qemus.listen();
-            connect(qemus.destinationEnd()).close();
-            assertThat(qemus.destination().awaitExit(DEADLINE)).isEqualTo(1);
+            Path front = folder.resolve("front.mig");
+            Conduct early = Conduct.good().connectingMain(Connecting.ON_ACCEPT);
+            try (ScriptedCrossing crossing = ScriptedCrossing.between(front, qemus.destinationEnd(), early)) {
+                connect(crossing.sourceEnd()).close();
+                assertThat(qemus.destination().awaitExit(DEADLINE)).isEqualTo(1);
+            }
         });
     }
 
@@ -254,8 +254,7 @@ class RelayRulesIT extends RelayScenario {
             qemus.source().migration().set(LET_GO);
             qemus.listen();
             Path front = folder.resolve("front.mig");
-            try (ScriptedCrossing crossing =
-                    ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
+            try (ScriptedCrossing crossing = ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
                 connect(front).close();
                 Await.until(
                         "the empty connection is over",
@@ -264,8 +263,7 @@ class RelayRulesIT extends RelayScenario {
                         crossing::facts);
                 assertThat(crossing.relay().connectedCount()).isZero();
             }
-            try (ScriptedCrossing crossing =
-                    ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
+            try (ScriptedCrossing crossing = ScriptedCrossing.between(front, qemus.destinationEnd(), Conduct.good())) {
                 qemus.source().migration().migrate("unix:" + crossing.sourceEnd());
                 awaitBoth(qemus, "completed");
                 assertMoved(qemus);

@@ -81,8 +81,7 @@ abstract class RelayScenario {
         withQemus(qemu, qemu, MACHINE, arrival, steps);
     }
 
-    void withQemus(
-            QemuBinary sourceQemu, QemuBinary destinationQemu, String machine, Arrival arrival, Steps steps)
+    void withQemus(QemuBinary sourceQemu, QemuBinary destinationQemu, String machine, Arrival arrival, Steps steps)
             throws Exception {
         assumeTrue(sourceQemu.path().isPresent(), sourceQemu.hint());
         assumeTrue(destinationQemu.path().isPresent(), destinationQemu.hint());
@@ -90,8 +89,7 @@ abstract class RelayScenario {
         List<String> arguments =
                 new ArrayList<>(List.of("-accel", "tcg", "-nodefaults", "-display", "none", "-machine", machine));
         arguments.addAll(guest().qemuArguments(firmware));
-        try (MigratingQemus qemus =
-                MigratingQemus.start(sourceQemu, destinationQemu, arguments, arrival, folder)) {
+        try (MigratingQemus qemus = MigratingQemus.start(sourceQemu, destinationQemu, arguments, arrival, folder)) {
             try {
                 qemus.enable("return-path");
                 qemus.source().migration().cont();
@@ -148,7 +146,8 @@ abstract class RelayScenario {
         Await.until(
                 "end of the migration",
                 DEADLINE,
-                () -> List.of("cancelled", "failed").contains(qemus.source().migration().status()),
+                () -> List.of("cancelled", "failed")
+                        .contains(qemus.source().migration().status()),
                 qemus::facts);
     }
 
@@ -175,7 +174,9 @@ abstract class RelayScenario {
     }
 
     private static String state(QemuProcess qemu) throws Exception {
-        return qemu.isAlive() ? qemu.migration().runState() + " " + qemu.migration().info() : "has ended";
+        return qemu.isAlive()
+                ? qemu.migration().runState() + " " + qemu.migration().info()
+                : "has ended";
     }
 
     /** Whatever that QEMU's guest does, it makes progress. */
@@ -187,7 +188,8 @@ abstract class RelayScenario {
 
     /** The guest has moved: its output has no gap, its pages hold what they must, and it goes on. */
     void assertMoved(MigratingQemus qemus) throws Exception {
-        SerialLog serial = SerialLog.of(qemus.source().serial(), qemus.destination().serial());
+        SerialLog serial =
+                SerialLog.of(qemus.source().serial(), qemus.destination().serial());
         Scenario.awaitRound(serial, serial.lastRound() + 3);
         qemus.destination().migration().stop();
         assertThat(serial.damage()).isEmpty();

@@ -3,14 +3,14 @@ package io.migrationd.it.scenario;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.migrationd.migrationd.sample.BootGuest;
-import io.migrationd.migrationd.sample.RamReport;
-import io.migrationd.migrationd.sample.SerialLog;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine;
 import io.migrationd.it.peer.QemuProcess;
+import io.migrationd.migrationd.sample.BootGuest;
+import io.migrationd.migrationd.sample.RamReport;
+import io.migrationd.migrationd.sample.SerialLog;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

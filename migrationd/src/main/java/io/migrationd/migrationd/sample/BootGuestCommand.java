@@ -62,9 +62,8 @@ public final class BootGuestCommand implements Callable<Integer> {
 
     private BootGuest guest() {
         try {
-            BootGuest guest = BootGuest.standard(vcpus)
-                    .withHotPages(hotPages, delayLoops)
-                    .withRam(ramMebibytes, coldMebibytes);
+            BootGuest guest =
+                    BootGuest.standard(vcpus).withHotPages(hotPages, delayLoops).withRam(ramMebibytes, coldMebibytes);
             return touchCold ? guest.touchingCold() : guest;
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), e.getMessage(), e);
