@@ -112,6 +112,7 @@ public final class GuestLan implements AutoCloseable {
         return resent;
     }
 
+    @SuppressWarnings("WaitNotInLoop") // Its callers loop, and look again after any wake-up.
     private void awaitNews(String what, long until) throws IOException, TimeoutException, InterruptedException {
         if (reset) {
             throw new IOException(what + ": the guest has reset the connection");

@@ -1,5 +1,6 @@
 package io.migrationd.it.peer;
 
+import java.io.IOException;
 import java.nio.file.Path;
 
 /**
@@ -21,5 +22,5 @@ public interface Crossing extends AutoCloseable {
     String facts();
 
     @Override
-    void close() throws Exception;
+    void close() throws IOException;
 }

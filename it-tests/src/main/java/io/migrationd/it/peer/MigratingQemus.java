@@ -177,7 +177,7 @@ public final class MigratingQemus implements AutoCloseable {
     }
 
     @Override
-    public void close() throws Exception {
+    public void close() throws IOException {
         try (source;
                 destination) {
             if (crossing.isPresent()) {

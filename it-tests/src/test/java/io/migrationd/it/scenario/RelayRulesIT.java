@@ -235,11 +235,15 @@ class RelayRulesIT extends RelayScenario {
 
     @ParameterizedTest(name = "{displayName}: {0}")
     @MethodSource("qemus")
-    void emptyConnectionEndsAWaitingQemu(QemuBinary qemu) throws Exception {
+    void earlyRelayEndsTheDestinationForASourceThatSaidNothing(QemuBinary qemu) throws Exception {
         withQemus(qemu, Arrival.STAYS_STOPPED, qemus -> {
             qemus.listen();
-            connect(qemus.destinationEnd()).close();
-            assertThat(qemus.destination().awaitExit(DEADLINE)).isEqualTo(1);
+            Path front = folder.resolve("front.mig");
+            Conduct early = Conduct.good().connectingMain(Connecting.ON_ACCEPT);
+            try (ScriptedCrossing crossing = ScriptedCrossing.between(front, qemus.destinationEnd(), early)) {
+                connect(crossing.sourceEnd()).close();
+                assertThat(qemus.destination().awaitExit(DEADLINE)).isEqualTo(1);
+            }
         });
     }
 
