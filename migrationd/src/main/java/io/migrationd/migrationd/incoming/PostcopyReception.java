@@ -145,8 +145,9 @@ final class PostcopyReception implements AutoCloseable {
     /** After a restart of the daemon: the guest runs and nobody is connected. */
     void startPaused() throws IOException {
         run = Run.DONE;
-        memory.start(this::request);
+        // Before the start: there is nobody to ask.
         memory.park();
+        memory.start(this::request);
         recoveries.paused("the daemon was restarted", System.nanoTime());
         listener.start();
     }
