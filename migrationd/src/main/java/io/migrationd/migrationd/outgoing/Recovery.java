@@ -134,8 +134,7 @@ final class Recovery {
     }
 
     private PostcopyStream streamTo(SourceConnection connection) {
-        return new PostcopyStream(
-                connection.out(), postcopy.request().ramSectionId());
+        return new PostcopyStream(connection.out(), postcopy.request().ramSectionId());
     }
 
     private static ReturnPathReplies replies(SourceConnection connection) {

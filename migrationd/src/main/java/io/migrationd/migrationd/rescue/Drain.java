@@ -122,8 +122,8 @@ public final class Drain implements AutoCloseable {
         return switch (status) {
             case COMPLETED -> RescueState.COMPLETED;
             case FAILED -> RescueState.FAILED;
-            case POSTCOPY_ACTIVE -> unlessCancelled(
-                    migration.isWordDue() ? RescueState.LAST_WORD : RescueState.TRANSFERRING);
+            case POSTCOPY_ACTIVE ->
+                unlessCancelled(migration.isWordDue() ? RescueState.LAST_WORD : RescueState.TRANSFERRING);
             case POSTCOPY_RECOVER -> unlessCancelled(RescueState.AGREEING);
             default -> unlessCancelled(failedBefore ? RescueState.PAUSED : RescueState.WAITING);
         };

@@ -108,10 +108,7 @@ public final class DrainedCopy implements AutoCloseable {
             receiving.machineType(stream.configuration().machineType(), 0);
             for (BlockListEntry block : stream.blocks()) {
                 receiving.block(
-                        block.name(),
-                        block.lengthBytes(),
-                        Math.toIntExact(block.pageSizeBytes()),
-                        block.offset());
+                        block.name(), block.lengthBytes(), Math.toIntExact(block.pageSizeBytes()), block.offset());
             }
             receiving.run(
                     List.of(),
@@ -183,8 +180,8 @@ public final class DrainedCopy implements AutoCloseable {
             throw new RescueRefusedException("the copy of '%s' is in use: %s".formatted(name, user));
         }
         if (state() != needed) {
-            throw new RescueRefusedException("%s: the copy of '%s' is %s, it must be %s"
-                    .formatted(rescue, name, word(state()), word(needed)));
+            throw new RescueRefusedException(
+                    "%s: the copy of '%s' is %s, it must be %s".formatted(rescue, name, word(state()), word(needed)));
         }
         user = rescue;
     }

@@ -120,7 +120,8 @@ record KeptStream(
         while (to - ping.length >= from && isAt(packaged, to - ping.length, anyPing)) {
             to -= ping.length;
         }
-        boolean endsWithFooter = to - from > SectionFooter.LENGTH && packaged[to - SectionFooter.LENGTH] == SectionFooter.TYPE;
+        boolean endsWithFooter =
+                to - from > SectionFooter.LENGTH && packaged[to - SectionFooter.LENGTH] == SectionFooter.TYPE;
         if (!endsWithFooter || (packaged[from] != FULL && packaged[from] != START)) {
             throw new ProtocolException("package", from, "device sections with footers", "something else");
         }

@@ -3,7 +3,6 @@ package io.migrationd.migrationd.rescue;
 import io.migrationd.migrationd.outgoing.OutgoingMigration;
 import io.migrationd.migrationd.outgoing.OutgoingRequest.Release;
 import io.migrationd.migrationd.session.Capability;
-import java.io.IOException;
 import java.util.EnumSet;
 import java.util.List;
 
@@ -25,8 +24,8 @@ public final class Replace implements AutoCloseable {
     private Replace(RescueRequest request, Release release) {
         this.copy = request.copy();
         this.changes = new Changes(request.events());
-        this.migration = new OutgoingMigration(
-                Requests.outgoing(request, EnumSet.of(Capability.RETURN_PATH), changes, release));
+        this.migration =
+                new OutgoingMigration(Requests.outgoing(request, EnumSet.of(Capability.RETURN_PATH), changes, release));
     }
 
     /**

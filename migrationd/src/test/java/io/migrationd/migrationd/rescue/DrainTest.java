@@ -82,8 +82,7 @@ class DrainTest extends RescueFixture {
                 try (RawPeer source = RawPeer.connect(drain.uri())) {
                     source.send(said, cut);
                 }
-                awaitStatus(
-                        drain::status, s -> s.state() == RescueState.PAUSED || s.state() == RescueState.WAITING);
+                awaitStatus(drain::status, s -> s.state() == RescueState.PAUSED || s.state() == RescueState.WAITING);
             }
             assertThat(drain.status().inDoubt()).isFalse();
             awaitStatus(drain::status, s -> s.donePages() == 3);
@@ -93,9 +92,7 @@ class DrainTest extends RescueFixture {
     }
 
     @ParameterizedTest(name = "{0}")
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
+    @CsvSource(delimiter = '|', textBlock = """
         block unknown in the handshake | 08 000a 0003 02 "m1"                                  | 'm1'
         RESUME without a question      | 02 00000007                                           | POSTCOPY_RESUME
         a header                       | 08 0009 0000 5145564d 00000003                        | element
@@ -113,8 +110,8 @@ class DrainTest extends RescueFixture {
                 // A question first: without one it is no source, and nobody is told.
                 source.send(ASK).expect(NOTHING).send(said);
                 awaitStatus(drain::status, s -> s.state() == RescueState.PAUSED);
-                assertThat(drain.status().error()).hasValueSatisfying(e -> assertThat(e)
-                        .contains(error));
+                assertThat(drain.status().error())
+                        .hasValueSatisfying(e -> assertThat(e).contains(error));
             }
             finish(drain, NOTHING);
             assertWhole(copy);

@@ -46,7 +46,9 @@ class KeptPartsFileTest {
         byte[] whole = Files.readAllBytes(file);
         for (int length = 0; length < whole.length; length++) {
             Files.write(file, Arrays.copyOf(whole, length));
-            assertThatThrownBy(() -> KeptPartsFile.read(file)).as("cut at %d", length).isInstanceOf(IOException.class);
+            assertThatThrownBy(() -> KeptPartsFile.read(file))
+                    .as("cut at %d", length)
+                    .isInstanceOf(IOException.class);
         }
         for (int bit = 0; bit < whole.length * 8; bit++) {
             byte[] flipped = whole.clone();

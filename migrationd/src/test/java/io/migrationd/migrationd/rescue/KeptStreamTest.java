@@ -38,16 +38,13 @@ class KeptStreamTest {
         byte[] setup = bytes("01 00000007 03 \"ram\" 00000000 00000004"
                 + " 0000000000401004 02 \"m0\" 0000000000400000 0000000000200000"
                 + " 03 \"rom\" 0000000000001000 0000000000000010 7e 00000007");
-        KeptStream stream =
-                KeptStream.parse(new KeptParts(bytes(RescueFixture.PROLOGUE), setup, new byte[0]));
+        KeptStream stream = KeptStream.parse(new KeptParts(bytes(RescueFixture.PROLOGUE), setup, new byte[0]));
         assertThat(stream.blocks()).extracting("pageSizeBytes").containsExactly(2L << 20, 0L);
         assertThat(stream.devices()).isEmpty();
     }
 
     @ParameterizedTest(name = "{0}")
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
+    @CsvSource(delimiter = '|', textBlock = """
         no pings       |
         ping 3         | 08 0002 0004 00000003
         pings 3 and 42 | 08 0002 0004 00000003 08 0002 0004 00000042
@@ -58,9 +55,7 @@ class KeptStreamTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
+    @CsvSource(delimiter = '|', textBlock = """
         no LISTEN      | 04 00000009 03 "cpu" 00000000 00000002 01020304 7e 00000009 08 0005 0000 | LISTEN first
         no RUN         | 08 0004 0000 04 00000009 03 "cpu" 00000000 00000002 01020304 7e 00000009 | RUN last
         nothing at all | 08 0004 0000 08 0005 0000                                                | device sections
@@ -69,19 +64,19 @@ class KeptStreamTest {
         no section     | 08 0004 0000 0000000000 7e 00000009 08 0005 0000                         | device sections
         """)
     void refusesPackages(String why, String packaged, String message) {
-        assertThatThrownBy(() -> devices(packaged)).isInstanceOf(IOException.class).hasMessageContaining(message);
+        assertThatThrownBy(() -> devices(packaged))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining(message);
     }
 
     private static byte[] devices(String packaged) throws IOException {
-        return KeptStream.parse(new KeptParts(
-                        bytes(RescueFixture.PROLOGUE), bytes(RescueFixture.RAM_SETUP), bytes(packaged)))
+        return KeptStream.parse(
+                        new KeptParts(bytes(RescueFixture.PROLOGUE), bytes(RescueFixture.RAM_SETUP), bytes(packaged)))
                 .devices();
     }
 
     @ParameterizedTest(name = "{0}")
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
+    @CsvSource(delimiter = '|', textBlock = """
         other section | 01 00000007 03 "rom" 00000000 00000004 0000000000000010 7e 00000007 | START of section 'ram'
         a part        | 02 00000007 0000000000000010 7e 00000007                            | START of section 'ram'
         old version   | 01 00000007 03 "ram" 00000000 00000003 0000000000000010 7e 00000007 | version 4
@@ -100,18 +95,15 @@ class KeptStreamTest {
     void refusesEveryCut() {
         KeptParts whole = RescueFixture.parts();
         for (int length = 1; length < whole.prologue().length; length++) {
-            KeptParts cut =
-                    new KeptParts(Arrays.copyOf(whole.prologue(), length), whole.ramSetup(), whole.packaged());
+            KeptParts cut = new KeptParts(Arrays.copyOf(whole.prologue(), length), whole.ramSetup(), whole.packaged());
             assertThatThrownBy(() -> KeptStream.parse(cut)).isInstanceOf(IOException.class);
         }
         for (int length = 1; length < whole.ramSetup().length; length++) {
-            KeptParts cut =
-                    new KeptParts(whole.prologue(), Arrays.copyOf(whole.ramSetup(), length), whole.packaged());
+            KeptParts cut = new KeptParts(whole.prologue(), Arrays.copyOf(whole.ramSetup(), length), whole.packaged());
             assertThatThrownBy(() -> KeptStream.parse(cut)).isInstanceOf(IOException.class);
         }
         for (int length = 1; length < whole.packaged().length; length++) {
-            KeptParts cut =
-                    new KeptParts(whole.prologue(), whole.ramSetup(), Arrays.copyOf(whole.packaged(), length));
+            KeptParts cut = new KeptParts(whole.prologue(), whole.ramSetup(), Arrays.copyOf(whole.packaged(), length));
             assertThatThrownBy(() -> KeptStream.parse(cut)).isInstanceOf(IOException.class);
         }
     }

@@ -18,8 +18,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 /** Reads what a rescue sends of the fixture's guest, checks each page and notes it as {@code m0:3}. */
 final class PageNotes implements RamRecordHandler<String> {
     private final List<String> pages = new CopyOnWriteArrayList<>();
-    private final RamSectionDecoder<String> decoder =
-            new RamSectionDecoder<>(RescueFixture.PAGE, false, this);
+    private final RamSectionDecoder<String> decoder = new RamSectionDecoder<>(RescueFixture.PAGE, false, this);
 
     List<String> pages() {
         return List.copyOf(pages);

@@ -161,8 +161,8 @@ class ReplaceTest extends RescueFixture {
             load(qemu);
             qemu.send(PONG_LOADED).expectEnd();
             assertThat(replace.awaitEnd(WAIT_MILLIS)).isTrue();
-            assertThat(replace.status().error()).hasValueSatisfying(e -> assertThat(e)
-                    .contains("no room for the record"));
+            assertThat(replace.status().error())
+                    .hasValueSatisfying(e -> assertThat(e).contains("no room for the record"));
             assertThat(copy.state()).isEqualTo(DrainedCopy.State.COMPLETE);
         }
     }

@@ -155,8 +155,7 @@ abstract class RescueFixture {
     }
 
     RescueRequest request(DrainedCopy copy, String socket, boolean preempt) {
-        return new RescueRequest(
-                "t", copy, unix(socket), links, preempt, events, new RescueLimits(2_000, 5_000, 0));
+        return new RescueRequest("t", copy, unix(socket), links, preempt, events, new RescueLimits(2_000, 5_000, 0));
     }
 
     static void awaitStatus(java.util.function.Supplier<RescueStatus> rescue, Predicate<RescueStatus> wanted) {

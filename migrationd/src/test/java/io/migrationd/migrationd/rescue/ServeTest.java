@@ -157,9 +157,7 @@ class ServeTest extends RescueFixture {
     }
 
     @ParameterizedTest(name = "{0}")
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
+    @CsvSource(delimiter = '|', textBlock = """
         bitmap of another size     | 0005 0003 02 "m0" 0000000000000010                                   | 8
         block that was not asked   | 0005 0003 02 "m1" 0000000000000008                                   | m1
         bitmap without its mark    | 0005 0003 02 "m0" 0000000000000008 0000000000000000 0123456789abcdee | bitmap.end
@@ -176,7 +174,8 @@ class ServeTest extends RescueFixture {
             }
             assertThat(serve.awaitEnd(WAIT_MILLIS)).isTrue();
             assertThat(serve.status().state()).isEqualTo(RescueState.PAUSED);
-            assertThat(serve.status().error()).hasValueSatisfying(e -> assertThat(e).contains(error));
+            assertThat(serve.status().error())
+                    .hasValueSatisfying(e -> assertThat(e).contains(error));
             serve.retry(unix("y"));
             try (RawPeer destination = server.accept()) {
                 finish(destination, BITMAPS);
