@@ -84,7 +84,7 @@ class RescueIT {
             int rounds = SerialLog.of(source.serial()).lastRound();
             try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {
                 drain(scenario, source, copy);
-                source.close();
+                source.kill();
                 assertThat(source.isAlive()).isFalse();
                 serve(scenario, destination, copy);
                 scenario.verifyRunsOn(source, destination, rounds);
@@ -107,7 +107,7 @@ class RescueIT {
             try (DrainedCopy copy = DrainedCopy.open("web01", folder.resolve("copy"), budget)) {
                 assertThat(copy.state()).isEqualTo(DrainedCopy.State.PARTIAL);
                 drain(scenario, source, copy);
-                source.close();
+                source.kill();
                 serveOverBrokenLink(scenario, destination, copy);
                 scenario.verifyRunsOn(source, destination, rounds);
             }
@@ -184,7 +184,7 @@ class RescueIT {
             int rounds = SerialLog.of(source.serial()).lastRound();
             try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {
                 drain(scenario, source, copy);
-                source.close();
+                source.kill();
                 try (QemuProcess fresh = scenario.startFresh(folder, "c")) {
                     String uri = fresh.migration().incoming("unix:" + folder.resolve("c.mig"));
                     try (Replace replace = Replace.start(request(copy, uri, scenario), Evidence.NONE, () -> {})) {
@@ -214,7 +214,7 @@ class RescueIT {
             source.migration().awaitStatus("postcopy-active", DEADLINE);
             Await.until("the package", DEADLINE, () -> relay.parts().isPresent(), () -> relay.recorded().length);
             assertThat(destination.migration().runState()).isNotEqualTo("running");
-            destination.close();
+            destination.kill();
             relay.cut();
             source.migration().awaitStatus("postcopy-paused", DEADLINE);
             return relay.parts().orElseThrow();
@@ -232,7 +232,7 @@ class RescueIT {
             begin(scenario, source, relay);
             destination.migration().awaitRunState("running", DEADLINE);
             KeptParts parts = relay.parts().orElseThrow();
-            destination.close();
+            destination.kill();
             relay.cut();
             source.migration().awaitStatus("postcopy-paused", DEADLINE);
             try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {

@@ -220,9 +220,9 @@ class DrainTest extends RescueFixture {
             source.send(ASK).expect(NOTHING).send(RESUME).expect(RESUME_ACK);
             second.send(record("m0", 3));
             awaitStatus(drain::status, s -> s.donePages() == 1);
-            second.close();
+            second.hangUp();
             awaitStatus(drain::status, s -> s.state() == RescueState.PAUSED);
-            source.close();
+            source.hangUp();
             try (RawPeer again = RawPeer.connect(drain.uri());
                     RawPeer secondAgain = RawPeer.connect(drain.uri())) {
                 again.send(ASK).expect(bitmaps("08", "00")).send(RESUME).expect(RESUME_ACK);

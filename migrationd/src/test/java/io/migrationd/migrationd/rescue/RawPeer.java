@@ -105,6 +105,11 @@ final class RawPeer implements AutoCloseable {
         return this;
     }
 
+    /** Before the test's end. */
+    void hangUp() throws IOException {
+        socket.close();
+    }
+
     @Override
     public void close() throws IOException {
         socket.close();

@@ -132,7 +132,7 @@ class ReplaceTest extends RescueFixture {
                 if (answer != null) {
                     qemu.send(answer);
                 }
-                qemu.close();
+                qemu.hangUp();
                 assertThat(replace.awaitEnd(WAIT_MILLIS)).isTrue();
                 assertThat(replace.status().state()).isEqualTo(RescueState.FAILED);
                 assertThat(replace.status().inDoubt()).isFalse();

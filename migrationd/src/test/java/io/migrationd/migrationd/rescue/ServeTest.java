@@ -93,7 +93,6 @@ class ServeTest extends RescueFixture {
                 main.readToEnd(destination, destination.reader());
                 destination.send(SHUT_COMPLETE);
                 assertDone(serve, copy);
-                serve.close();
                 byte[] said = second.read(1 << 16);
                 PageNotes urgent = new PageNotes();
                 urgent.channel(StreamReader.of(said));
