@@ -161,6 +161,6 @@ abstract class RescueFixture {
     static void awaitStatus(java.util.function.Supplier<RescueStatus> rescue, Predicate<RescueStatus> wanted) {
         await().atMost(WAIT_MILLIS, TimeUnit.MILLISECONDS)
                 .pollInterval(2, TimeUnit.MILLISECONDS)
-                .until(rescue::get, wanted::test);
+                .until(rescue::get, wanted);
     }
 }
