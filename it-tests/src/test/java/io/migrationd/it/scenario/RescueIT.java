@@ -4,6 +4,9 @@ import static io.migrationd.it.scenario.Scenario.DEADLINE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.migrationd.it.fault.Cut;
+import io.migrationd.it.fault.Direction;
+import io.migrationd.it.fault.LinkProxy;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine.Backend;
@@ -24,8 +27,13 @@ import io.migrationd.migrationd.rescue.RescueState;
 import io.migrationd.migrationd.rescue.RescueStatus;
 import io.migrationd.migrationd.rescue.Serve;
 import io.migrationd.migrationd.sample.SerialLog;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.UnixDomainSocketAddress;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DisplayName;
@@ -44,6 +52,7 @@ class RescueIT {
     private static final QemuBinary NEWER = QemuBinary.newer();
     private static final long END_MILLIS = 60_000;
     private static final long BUDGET_BYTES = 1L << 30;
+    private static final long MEBIBYTE = 1 << 20;
 
     @TempDir
     private Path folder;
@@ -71,26 +80,97 @@ class RescueIT {
         scenario.assumeQemu();
         try (QemuProcess source = scenario.startSource(folder);
                 QemuProcess destination = scenario.startDestination(folder)) {
-            int rounds;
-            KeptParts parts;
-            try (RecordingRelay relay = relayTo(destination, scenario)) {
-                begin(scenario, source, relay);
-                destination.migration().awaitStatus("postcopy-active", DEADLINE);
-                rounds = SerialLog.of(source.serial()).lastRound();
-                Scenario.awaitRound(SerialLog.of(source.serial(), destination.serial()), rounds + 2);
-                parts = relay.parts().orElseThrow();
-                relay.cut();
-                source.migration().awaitStatus("postcopy-paused", DEADLINE);
-                destination.migration().awaitStatus("postcopy-paused", DEADLINE);
-            }
+            KeptParts parts = pauseBoth(scenario, source, destination);
+            int rounds = SerialLog.of(source.serial()).lastRound();
             try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {
                 drain(scenario, source, copy);
-                source.close();
+                source.kill();
                 assertThat(source.isAlive()).isFalse();
                 serve(scenario, destination, copy);
                 scenario.verifyRunsOn(source, destination, rounds);
             }
         }
+    }
+
+    /** The same over links that break in the middle, with another process in between. */
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("peers")
+    void drainAndServeBearBreaks(PostcopyScenario scenario) throws Exception {
+        scenario.assumeQemu();
+        try (QemuProcess source = scenario.startSource(folder);
+                QemuProcess destination = scenario.startDestination(folder)) {
+            KeptParts parts = pauseBoth(scenario, source, destination);
+            int rounds = SerialLog.of(source.serial()).lastRound();
+            try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {
+                breakDrain(scenario, source, copy);
+            }
+            try (DrainedCopy copy = DrainedCopy.open("web01", folder.resolve("copy"), budget)) {
+                assertThat(copy.state()).isEqualTo(DrainedCopy.State.PARTIAL);
+                drain(scenario, source, copy);
+                source.kill();
+                serveOverBrokenLink(scenario, destination, copy);
+                scenario.verifyRunsOn(source, destination, rounds);
+            }
+        }
+    }
+
+    private KeptParts pauseBoth(PostcopyScenario scenario, QemuProcess source, QemuProcess destination)
+            throws Exception {
+        try (RecordingRelay relay = relayTo(destination, scenario)) {
+            begin(scenario, source, relay);
+            destination.migration().awaitStatus("postcopy-active", DEADLINE);
+            int rounds = SerialLog.of(source.serial()).lastRound();
+            Scenario.awaitRound(SerialLog.of(source.serial(), destination.serial()), rounds + 2);
+            KeptParts parts = relay.parts().orElseThrow();
+            relay.cut();
+            source.migration().awaitStatus("postcopy-paused", DEADLINE);
+            destination.migration().awaitStatus("postcopy-paused", DEADLINE);
+            return parts;
+        }
+    }
+
+    private void breakDrain(PostcopyScenario scenario, QemuProcess source, DrainedCopy copy) throws Exception {
+        try (Drain drain = Drain.listen(request(copy, "unix:" + folder.resolve("x.mig"), scenario));
+                LinkProxy link = breakingLinkTo(drain.uri().toString())) {
+            source.migration().resume(uriOf(link));
+            Await.until("the break", DEADLINE, () -> drain.status().state() == RescueState.PAUSED, drain::status);
+            source.migration().awaitStatus("postcopy-paused", DEADLINE);
+            assertThat(drain.status().donePages())
+                    .isPositive()
+                    .isLessThan(drain.status().totalPages());
+            assertThat(drain.status().inDoubt()).isFalse();
+        }
+    }
+
+    /** Breaks once, when a part of the guest's RAM has passed. */
+    private static LinkProxy breakingLinkTo(String uri) throws IOException {
+        UnixDomainSocketAddress target = UnixDomainSocketAddress.of(uri.substring("unix:".length()));
+        LinkProxy link = LinkProxy.start("peers", new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), target);
+        var _ = link.cutAfter(Direction.FORWARD, MEBIBYTE, Cut.RESET);
+        return link;
+    }
+
+    private static String uriOf(LinkProxy link) {
+        return "tcp:127.0.0.1:" + ((InetSocketAddress) link.address()).getPort();
+    }
+
+    private void serveOverBrokenLink(PostcopyScenario scenario, QemuProcess destination, DrainedCopy copy)
+            throws Exception {
+        String first = "unix:" + folder.resolve("y1.mig");
+        destination.migration().recover(first);
+        // Behind the handshake: a QEMU 7.2 does not survive a break in it.
+        try (LinkProxy link = breakingLinkTo(first);
+                Serve serve = Serve.start(request(copy, uriOf(link), scenario))) {
+            assertThat(serve.awaitEnd(END_MILLIS)).as("%s", serve.status()).isTrue();
+            assertThat(serve.status().state()).isEqualTo(RescueState.PAUSED);
+            destination.migration().awaitStatus("postcopy-paused", DEADLINE);
+            String second = "unix:" + folder.resolve("y2.mig");
+            destination.migration().recover(second);
+            serve.retry(MigrationUri.parse(second));
+            assertThat(serve.awaitEnd(END_MILLIS)).as("%s", serve.status()).isTrue();
+            assertThat(serve.status()).isEqualTo(done(copy));
+        }
+        destination.migration().awaitStatus("completed", DEADLINE);
     }
 
     /** The package was sent and nobody has read it: the guest runs in a QEMU that has never heard of its source. */
@@ -104,7 +184,7 @@ class RescueIT {
             int rounds = SerialLog.of(source.serial()).lastRound();
             try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {
                 drain(scenario, source, copy);
-                source.close();
+                source.kill();
                 try (QemuProcess fresh = scenario.startFresh(folder, "c")) {
                     String uri = fresh.migration().incoming("unix:" + folder.resolve("c.mig"));
                     try (Replace replace = Replace.start(request(copy, uri, scenario), Evidence.NONE, () -> {})) {
@@ -134,7 +214,7 @@ class RescueIT {
             source.migration().awaitStatus("postcopy-active", DEADLINE);
             Await.until("the package", DEADLINE, () -> relay.parts().isPresent(), () -> relay.recorded().length);
             assertThat(destination.migration().runState()).isNotEqualTo("running");
-            destination.close();
+            destination.kill();
             relay.cut();
             source.migration().awaitStatus("postcopy-paused", DEADLINE);
             return relay.parts().orElseThrow();
@@ -152,7 +232,7 @@ class RescueIT {
             begin(scenario, source, relay);
             destination.migration().awaitRunState("running", DEADLINE);
             KeptParts parts = relay.parts().orElseThrow();
-            destination.close();
+            destination.kill();
             relay.cut();
             source.migration().awaitStatus("postcopy-paused", DEADLINE);
             try (DrainedCopy copy = DrainedCopy.create("web01", folder.resolve("copy"), parts, budget)) {
@@ -214,7 +294,7 @@ class RescueIT {
 
     private static RescueStatus done(DrainedCopy copy) {
         long pages = copy.totalBytes() / 4096;
-        return new RescueStatus(RescueState.COMPLETED, pages, pages, java.util.Optional.empty(), false);
+        return new RescueStatus(RescueState.COMPLETED, pages, pages, Optional.empty(), false);
     }
 
     private RescueRequest request(DrainedCopy copy, String uri, PostcopyScenario scenario) {

@@ -144,8 +144,9 @@ final class PostcopyReception implements AutoCloseable {
     /** After a restart of the daemon, and {@code breaks} broken connections: the guest runs, nobody is connected. */
     void startPaused(long breaks) throws IOException {
         run = Run.DONE;
-        memory.start(this::request);
+        // Before the start: there is nobody to ask.
         memory.park();
+        memory.start(this::request);
         recoveries.countFrom(breaks);
         recordPause("the daemon was restarted", System.nanoTime());
         listener.start();
