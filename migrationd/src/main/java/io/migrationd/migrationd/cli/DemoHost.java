@@ -30,7 +30,17 @@ final class DemoHost implements AutoCloseable {
     }
 
     /** Starts a daemon; after {@link #killDaemon}, another one over the same directories. */
-    synchronized void startDaemon() throws DemoException {
+    void startDaemon() throws DemoException {
+        startDaemon("", "");
+    }
+
+    /**
+     * The same with more in its configuration.
+     *
+     * @param paths lines of its table {@code [paths]}
+     * @param tables whole tables
+     */
+    synchronized void startDaemon(String paths, String tables) throws DemoException {
         try {
             Files.createDirectories(directory);
             Path config = Files.writeString(directory.resolve("migrationd.toml"), """
@@ -38,11 +48,14 @@ final class DemoHost implements AutoCloseable {
                     runtime = "%s"
                     state = "%s"
                     guest-socket = "%s"
+                    %s
 
                     [metrics]
                     address = "off"
+
+                    %s
                     """.formatted(
-                            directory.resolve("run"), directory.resolve("state"), guestSocket()));
+                            directory.resolve("run"), directory.resolve("state"), guestSocket(), paths, tables));
             daemons++;
             daemon = start(
                     daemons == 1 ? "daemon" : "daemon-" + daemons, List.of("serve", "--config", config.toString()));
@@ -136,6 +149,25 @@ final class DemoHost implements AutoCloseable {
         }
         while (!processes.isEmpty()) {
             processes.removeFirst().close();
+        }
+    }
+
+    String role() {
+        return role;
+    }
+
+    Path directory() {
+        return directory;
+    }
+
+    /** Starts any program; what it prints goes to files. */
+    void startProgram(String what, List<String> command) throws DemoException {
+        try {
+            synchronized (this) {
+                processes.addFirst(DemoProcess.start(role + "-" + what, directory, command));
+            }
+        } catch (IOException e) {
+            throw new DemoException("cannot start " + command.getFirst(), e);
         }
     }
 

@@ -89,7 +89,8 @@ public final class DemoMain implements Callable<Integer> {
             defaultValue = "precopy",
             description = {
                 "What to show: precopy; postcopy (a guest that writes faster than precopy may send); recovery (the same,",
-                "the link is cut for 5 s and the destination's daemon killed meanwhile). Default: ${DEFAULT-VALUE}."
+                "the link is cut for 5 s and the destination's daemon killed meanwhile); qemu (a real QEMU moves);",
+                "qemu-recovery (the same by postcopy, the link is cut and both daemons killed). Default: ${DEFAULT-VALUE}."
             })
     private String scenario = "precopy";
 
@@ -151,6 +152,9 @@ public final class DemoMain implements Callable<Integer> {
     }
 
     private int show(DemoScenario shown, Path directory, DemoHost source, DemoHost destination) {
+        if (shown.isQemu()) {
+            return showQemu(shown, source, destination);
+        }
         DemoLoad load = new DemoLoad(ramBytes, rate == null ? shown.usualRate() : rate, pattern);
         DemoStage stage = new DemoStage(terminal, source, destination, load, timeoutSeconds);
         String listenUri = transport.uri(directory);
@@ -159,7 +163,26 @@ public final class DemoMain implements Callable<Integer> {
                 case PRECOPY -> DemoPrecopy.run(stage, listenUri, downtimeLimitMillis);
                 case POSTCOPY -> DemoPostcopy.run(stage, listenUri, downtimeLimitMillis);
                 case RECOVERY -> DemoRecovery.run(stage, listenUri, downtimeLimitMillis);
+                case QEMU, QEMU_RECOVERY -> throw new IllegalStateException("shown elsewhere");
             };
+            result.print(terminal, json);
+            if (!result.problems().isEmpty()) {
+                complain(source, destination, String.join("; ", result.problems()));
+            }
+            return result.problems().isEmpty() ? 0 : DemoException.FAILED;
+        } catch (DemoException e) {
+            return failed(source, destination, e.exitCode(), String.valueOf(e.getMessage()));
+        } catch (QmpException e) {
+            return failed(
+                    source, destination, DemoException.FAILED, "%s, to %s".formatted(e.getMessage(), e.request()));
+        } catch (DaemonUnreachableException e) {
+            return failed(source, destination, DemoException.FAILED, String.valueOf(e.getMessage()));
+        }
+    }
+
+    private int showQemu(DemoScenario shown, DemoHost source, DemoHost destination) {
+        try (DemoQemu demo = new DemoQemu(terminal, source, destination, timeoutSeconds, downtimeLimitMillis)) {
+            DemoQemuResult result = shown == DemoScenario.QEMU ? demo.plain() : demo.recovery();
             result.print(terminal, json);
             if (!result.problems().isEmpty()) {
                 complain(source, destination, String.join("; ", result.problems()));

@@ -12,7 +12,11 @@ enum DemoScenario {
     /** A guest that writes faster than precopy may send goes over to postcopy. */
     POSTCOPY(25_000),
     /** The same; the link is cut and the destination's daemon killed in the middle. */
-    RECOVERY(25_000);
+    RECOVERY(25_000),
+    /** A QEMU moves from one daemon's host to the other's while its guest runs. */
+    QEMU(0),
+    /** The same by postcopy; the link is cut, and both daemons are killed, meanwhile. */
+    QEMU_RECOVERY(0);
 
     private final long usualRate;
 
@@ -25,8 +29,13 @@ enum DemoScenario {
         return usualRate;
     }
 
+    /** Whether the guest is a QEMU's. */
+    boolean isQemu() {
+        return this == QEMU || this == QEMU_RECOVERY;
+    }
+
     String title() {
-        return name().toLowerCase(Locale.ROOT);
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     static Optional<DemoScenario> named(String title) {
