@@ -1,11 +1,15 @@
 package io.migrationd.migrationd.config;
 
+import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -18,6 +22,7 @@ import org.tomlj.Toml;
 import org.tomlj.TomlArray;
 import org.tomlj.TomlParseError;
 import org.tomlj.TomlParseResult;
+import org.tomlj.TomlTable;
 
 /**
  * Builds the configuration: default, then file, then environment, then command line. An unknown key, a value out of
@@ -75,6 +80,24 @@ public final class ConfigLoader {
     private static final Setting<Long> RECOVERY_ANSWER_MILLIS =
             integer("recovery.answer-millis", 3_600_000, 0, 86_400_000);
 
+    private static final Setting<Optional<MigrationUri>> PEER_LISTEN =
+            new Setting<>("peer.listen", "off", SettingType.optionalUri());
+    private static final Setting<Optional<Path>> PEER_CERTIFICATE =
+            new Setting<>("peer.tls.certificate", "off", SettingType.optionalPath());
+    private static final Setting<Optional<Path>> PEER_KEY =
+            new Setting<>("peer.tls.key", "off", SettingType.optionalPath());
+    private static final Setting<Optional<Path>> PEER_AUTHORITY =
+            new Setting<>("peer.tls.authority", "off", SettingType.optionalPath());
+    private static final Setting<Long> PEER_HEARTBEAT_MILLIS = integer("peer.heartbeat-millis", 500, 10, 60_000);
+    private static final Setting<Long> PEER_DEAD_MILLIS = integer("peer.dead-millis", 2_000, 50, 600_000);
+    private static final Setting<Long> PEER_RECONNECT_MAX_MILLIS =
+            integer("peer.reconnect-max-millis", 2_000, 100, 60_000);
+    private static final Setting<Long> LINK_MAX_BUFFER_BYTES =
+            integer("link.max-buffer-bytes", 32 << 20, 1 << 20, 1 << 30);
+
+    /** Not a key but a table: {@code peers.NAME} is a list of addresses. Only the file has it. */
+    private static final String PEERS = "peers";
+
     private static final Setting<MetricsConfig> METRICS_ADDRESS =
             new Setting<>("metrics.address", "127.0.0.1:9871", SettingType.loopbackAddress());
     private static final Setting<LogLevel> LOG_LEVEL = new Setting<>("log.level", "info", SettingType.logLevel());
@@ -104,6 +127,14 @@ public final class ConfigLoader {
             RECOVERY_MAX_INTERVAL_MILLIS,
             RECOVERY_DEAD_PEER_MILLIS,
             RECOVERY_ANSWER_MILLIS,
+            PEER_LISTEN,
+            PEER_CERTIFICATE,
+            PEER_KEY,
+            PEER_AUTHORITY,
+            PEER_HEARTBEAT_MILLIS,
+            PEER_DEAD_MILLIS,
+            PEER_RECONNECT_MAX_MILLIS,
+            LINK_MAX_BUFFER_BYTES,
             METRICS_ADDRESS,
             LOG_LEVEL);
 
@@ -116,6 +147,7 @@ public final class ConfigLoader {
     private record Given(Object raw, String origin) {}
 
     private final Map<String, Given> given = new HashMap<>();
+    private final Map<String, Given> peers = new LinkedHashMap<>();
     private final List<LoadedConfig.Entry> entries = new ArrayList<>();
 
     private ConfigLoader() {}
@@ -158,10 +190,26 @@ public final class ConfigLoader {
         }
         for (var entry : toml.dottedEntrySet(false)) {
             String key = entry.getKey();
+            if (key.startsWith(PEERS + ".")) {
+                continue;
+            }
             var position = toml.inputPositionOf(key);
             String origin = position == null ? file.toString() : file + ":" + position.line();
             requireKnown(BY_KEY.containsKey(key), key, entry.getValue(), origin, BY_KEY.keySet());
             given.put(key, new Given(plain(entry.getValue()), origin));
+        }
+        takePeers(toml, file);
+    }
+
+    private void takePeers(TomlParseResult toml, Path file) throws ConfigException {
+        if (!toml.contains(PEERS)) {
+            return;
+        }
+        TomlTable table = toml.getTableOrEmpty(PEERS);
+        for (var peer : table.entrySet()) {
+            var position = table.inputPositionOf(List.of(peer.getKey()));
+            String origin = position == null ? file.toString() : file + ":" + position.line();
+            peers.put(peer.getKey(), new Given(plain(peer.getValue()), origin));
         }
     }
 
@@ -212,6 +260,7 @@ public final class ConfigLoader {
                 new StreamConfig(take(LISTEN_BEYOND_LOOPBACK)),
                 takeLimits(),
                 takeRecovery(),
+                takePeer(),
                 take(METRICS_ADDRESS),
                 take(LOG_LEVEL));
         requireNoContradiction(config);
@@ -244,6 +293,64 @@ public final class ConfigLoader {
                 take(RECOVERY_MAX_INTERVAL_MILLIS),
                 take(RECOVERY_DEAD_PEER_MILLIS),
                 take(RECOVERY_ANSWER_MILLIS));
+    }
+
+    private PeerConfig takePeer() throws ConfigException {
+        Optional<MigrationUri> listen = take(PEER_LISTEN);
+        Optional<Path> certificate = take(PEER_CERTIFICATE);
+        Optional<Path> key = take(PEER_KEY);
+        Optional<Path> authority = take(PEER_AUTHORITY);
+        Optional<PeerConfig.TlsFiles> tls = Optional.empty();
+        if (certificate.isPresent() && key.isPresent() && authority.isPresent()) {
+            tls = Optional.of(new PeerConfig.TlsFiles(certificate.get(), key.get(), authority.get()));
+        } else if (certificate.isPresent() || key.isPresent() || authority.isPresent()) {
+            throw new ConfigException(
+                    PEER_CERTIFICATE.key(),
+                    certificate.map(Path::toString).orElse("off"),
+                    "peer.tls.certificate, peer.tls.key and peer.tls.authority together, or none of them");
+        }
+        long heartbeat = take(PEER_HEARTBEAT_MILLIS);
+        long dead = take(PEER_DEAD_MILLIS);
+        if (dead < 2 * heartbeat) {
+            throw new ConfigException(
+                    PEER_DEAD_MILLIS.key(), Long.toString(dead), "at least twice peer.heartbeat-millis " + heartbeat);
+        }
+        if (listen.isPresent() && tls.isEmpty()) {
+            requireLoopback(listen.get());
+        }
+        return new PeerConfig(
+                listen,
+                tls,
+                heartbeat,
+                dead,
+                take(PEER_RECONNECT_MAX_MILLIS),
+                take(LINK_MAX_BUFFER_BYTES),
+                takePeerAddresses());
+    }
+
+    private static void requireLoopback(MigrationUri listen) throws ConfigException {
+        try {
+            if (listen instanceof MigrationUri.Tcp tcp && !tcp.isLoopback()) {
+                throw new ConfigException(
+                        PEER_LISTEN.key(),
+                        listen.toString(),
+                        "a loopback address or unix:PATH while peer.tls.certificate, peer.tls.key and"
+                                + " peer.tls.authority are off");
+            }
+        } catch (UnknownHostException e) {
+            throw new ConfigException(PEER_LISTEN.key(), listen.toString(), "a host that is known (" + e + ")", e);
+        }
+    }
+
+    private Map<String, List<MigrationUri>> takePeerAddresses() throws ConfigException {
+        Map<String, List<MigrationUri>> addresses = new LinkedHashMap<>();
+        for (var peer : peers.entrySet()) {
+            Setting<List<MigrationUri>> setting =
+                    new Setting<>(PEERS + "." + Toml.joinKeyPath(List.of(peer.getKey())), "", SettingType.uris());
+            given.put(setting.key(), peer.getValue());
+            addresses.put(peer.getKey(), take(setting));
+        }
+        return Collections.unmodifiableMap(addresses);
     }
 
     private <T> T take(Setting<T> setting) throws ConfigException {

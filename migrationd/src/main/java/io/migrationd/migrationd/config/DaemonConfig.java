@@ -9,5 +9,6 @@ public record DaemonConfig(
         StreamConfig stream,
         LimitsConfig limits,
         RecoverySettings recovery,
+        PeerConfig peer,
         MetricsConfig metrics,
         LogLevel logLevel) {}

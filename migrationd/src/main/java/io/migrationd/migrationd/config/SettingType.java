@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.config;
 
+import io.migrationd.migrationd.link.MigrationUri;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.InvalidPathException;
@@ -113,6 +114,85 @@ interface SettingType<T> {
                 return quote(value.toString());
             }
         };
+    }
+
+    /** An absolute path without {@code ..}, or {@code off}. */
+    static SettingType<Optional<Path>> optionalPath() {
+        SettingType<Path> path = absolutePath();
+        return new SettingType<>() {
+            @Override
+            public Optional<Optional<Path>> read(Object raw) {
+                return raw.equals("off")
+                        ? Optional.of(Optional.empty())
+                        : path.read(raw).map(Optional::of);
+            }
+
+            @Override
+            public String allowed() {
+                return "\"off\" or " + path.allowed();
+            }
+
+            @Override
+            public String show(Optional<Path> value) {
+                return value.map(path::show).orElse(quote("off"));
+            }
+        };
+    }
+
+    /** {@code tcp:HOST:PORT}, {@code unix:PATH} or {@code off}. */
+    static SettingType<Optional<MigrationUri>> optionalUri() {
+        return new SettingType<>() {
+            @Override
+            public Optional<Optional<MigrationUri>> read(Object raw) {
+                return raw.equals("off") ? Optional.of(Optional.empty()) : uri(raw).map(Optional::of);
+            }
+
+            @Override
+            public String allowed() {
+                return "\"off\", \"tcp:HOST:PORT\" or \"unix:PATH\"";
+            }
+
+            @Override
+            public String show(Optional<MigrationUri> value) {
+                return quote(value.map(MigrationUri::toString).orElse("off"));
+            }
+        };
+    }
+
+    /** The addresses of one peer. */
+    static SettingType<List<MigrationUri>> uris() {
+        return new SettingType<>() {
+            @Override
+            public Optional<List<MigrationUri>> read(Object raw) {
+                List<MigrationUri> uris = new ArrayList<>();
+                for (Object element : elements(raw)) {
+                    uri(element).ifPresent(uris::add);
+                }
+                return uris.isEmpty() || uris.size() != elements(raw).size()
+                        ? Optional.empty()
+                        : Optional.of(List.copyOf(uris));
+            }
+
+            @Override
+            public String allowed() {
+                return "a list of at least one \"tcp:HOST:PORT\" or \"unix:PATH\"";
+            }
+
+            @Override
+            public String show(List<MigrationUri> value) {
+                return value.stream()
+                        .map(uri -> quote(uri.toString()))
+                        .collect(Collectors.joining(", ", "[", "]"));
+            }
+        };
+    }
+
+    private static Optional<MigrationUri> uri(Object raw) {
+        try {
+            return raw instanceof String text ? Optional.of(MigrationUri.parse(text)) : Optional.empty();
+        } catch (IllegalArgumentException e) {
+            return Optional.empty();
+        }
     }
 
     /** Numbers, or names that {@code names} knows. */
