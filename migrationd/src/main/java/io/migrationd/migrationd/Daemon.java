@@ -128,7 +128,7 @@ public final class Daemon implements AutoCloseable {
         PeerConfig peer = config.peer();
         Optional<PeerTls> tls = Optional.empty();
         if (peer.tls().isPresent()) {
-            PeerConfig.Tls files = peer.tls().get();
+            PeerConfig.TlsFiles files = peer.tls().get();
             tls = Optional.of(PeerTls.load(files.certificate(), files.key(), files.authority()));
         }
         PeerLinks links = started(
@@ -151,7 +151,7 @@ public final class Daemon implements AutoCloseable {
                                 config.paths().runtime(),
                                 new GuestDefinitions(config.paths().guestDefinitions()),
                                 peer.listen(),
-                                peer.addresses(),
+                                peer.peers(),
                                 version(),
                                 config.reportsKeep()),
                         links,

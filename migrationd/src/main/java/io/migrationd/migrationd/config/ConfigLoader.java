@@ -3,15 +3,17 @@ package io.migrationd.migrationd.config;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -20,6 +22,7 @@ import org.tomlj.Toml;
 import org.tomlj.TomlArray;
 import org.tomlj.TomlParseError;
 import org.tomlj.TomlParseResult;
+import org.tomlj.TomlTable;
 
 /**
  * Builds the configuration: default, then file, then environment, then command line. An unknown key, a value out of
@@ -39,7 +42,6 @@ public final class ConfigLoader {
     /** Without a value it lies in the runtime directory. */
     private static final Setting<Path> GUEST_SOCKET =
             new Setting<>("paths.guest-socket", "guest.sock", SettingType.absolutePath());
-
     private static final Setting<Path> GUEST_DEFINITIONS =
             new Setting<>("paths.guest-definitions", "/etc/migrationd/guests.d", SettingType.absolutePath());
 
@@ -80,22 +82,25 @@ public final class ConfigLoader {
     private static final Setting<Long> RECOVERY_ANSWER_MILLIS =
             integer("recovery.answer-millis", 3_600_000, 0, 86_400_000);
 
+    private static final Setting<Long> REPORTS_KEEP = integer("reports.keep", 1_000, 1, 100_000);
     private static final Setting<String> PEER_NAME = new Setting<>("peer.name", "", SettingType.hostName());
     private static final Setting<Optional<MigrationUri>> PEER_LISTEN =
-            new Setting<>("peer.listen", "off", SettingType.uriOrOff());
-    private static final Setting<Optional<Path>> PEER_TLS_CERTIFICATE =
-            new Setting<>("peer.tls.certificate", "", SettingType.optionalPath());
-    private static final Setting<Optional<Path>> PEER_TLS_KEY =
-            new Setting<>("peer.tls.key", "", SettingType.optionalPath());
-    private static final Setting<Optional<Path>> PEER_TLS_AUTHORITY =
-            new Setting<>("peer.tls.authority", "", SettingType.optionalPath());
+            new Setting<>("peer.listen", "off", SettingType.optionalUri());
+    private static final Setting<Optional<Path>> PEER_CERTIFICATE =
+            new Setting<>("peer.tls.certificate", "off", SettingType.optionalPath());
+    private static final Setting<Optional<Path>> PEER_KEY =
+            new Setting<>("peer.tls.key", "off", SettingType.optionalPath());
+    private static final Setting<Optional<Path>> PEER_AUTHORITY =
+            new Setting<>("peer.tls.authority", "off", SettingType.optionalPath());
     private static final Setting<Long> PEER_HEARTBEAT_MILLIS = integer("peer.heartbeat-millis", 500, 10, 60_000);
     private static final Setting<Long> PEER_DEAD_MILLIS = integer("peer.dead-millis", 2_000, 50, 600_000);
     private static final Setting<Long> PEER_RECONNECT_MAX_MILLIS =
-            integer("peer.reconnect-max-millis", 2_000, 100, 600_000);
+            integer("peer.reconnect-max-millis", 2_000, 100, 60_000);
     private static final Setting<Long> LINK_MAX_BUFFER_BYTES =
             integer("link.max-buffer-bytes", 32 << 20, 1 << 20, 1 << 30);
-    private static final Setting<Long> REPORTS_KEEP = integer("reports.keep", 1_000, 1, 100_000);
+
+    /** Not a key but a table: {@code peers.NAME} is a list of addresses. Only the file has it. */
+    private static final String PEERS = "peers";
 
     private static final Setting<MetricsConfig> METRICS_ADDRESS =
             new Setting<>("metrics.address", "127.0.0.1:9871", SettingType.loopbackAddress());
@@ -129,9 +134,9 @@ public final class ConfigLoader {
             RECOVERY_ANSWER_MILLIS,
             PEER_NAME,
             PEER_LISTEN,
-            PEER_TLS_CERTIFICATE,
-            PEER_TLS_KEY,
-            PEER_TLS_AUTHORITY,
+            PEER_CERTIFICATE,
+            PEER_KEY,
+            PEER_AUTHORITY,
             PEER_HEARTBEAT_MILLIS,
             PEER_DEAD_MILLIS,
             PEER_RECONNECT_MAX_MILLIS,
@@ -148,11 +153,8 @@ public final class ConfigLoader {
     /** A value as it was given, and by whom. */
     private record Given(Object raw, String origin) {}
 
-    private static final String PEERS_PREFIX = "peers.";
-    private static final int MOST_ADDRESSES = 16;
-
     private final Map<String, Given> given = new HashMap<>();
-    private final SortedMap<String, Given> peers = new TreeMap<>();
+    private final Map<String, Given> peers = new LinkedHashMap<>();
     private final List<LoadedConfig.Entry> entries = new ArrayList<>();
 
     private ConfigLoader() {}
@@ -195,14 +197,26 @@ public final class ConfigLoader {
         }
         for (var entry : toml.dottedEntrySet(false)) {
             String key = entry.getKey();
-            var position = toml.inputPositionOf(key);
-            String origin = position == null ? file.toString() : file + ":" + position.line();
-            if (key.startsWith(PEERS_PREFIX)) {
-                peers.put(key.substring(PEERS_PREFIX.length()), new Given(plain(entry.getValue()), origin));
+            if (key.startsWith(PEERS + ".")) {
                 continue;
             }
+            var position = toml.inputPositionOf(key);
+            String origin = position == null ? file.toString() : file + ":" + position.line();
             requireKnown(BY_KEY.containsKey(key), key, entry.getValue(), origin, BY_KEY.keySet());
             given.put(key, new Given(plain(entry.getValue()), origin));
+        }
+        takePeers(toml, file);
+    }
+
+    private void takePeers(TomlParseResult toml, Path file) throws ConfigException {
+        if (!toml.contains(PEERS)) {
+            return;
+        }
+        TomlTable table = toml.getTableOrEmpty(PEERS);
+        for (var peer : table.entrySet()) {
+            var position = table.inputPositionOf(List.of(peer.getKey()));
+            String origin = position == null ? file.toString() : file + ":" + position.line();
+            peers.put(peer.getKey(), new Given(plain(peer.getValue()), origin));
         }
     }
 
@@ -224,10 +238,6 @@ public final class ConfigLoader {
     private void takeCommandLine(Map<String, String> commandLine) throws ConfigException {
         for (var option : commandLine.entrySet()) {
             String key = option.getKey();
-            if (key.startsWith(PEERS_PREFIX)) {
-                peers.put(key.substring(PEERS_PREFIX.length()), new Given(option.getValue(), "command line"));
-                continue;
-            }
             requireKnown(BY_KEY.containsKey(key), key, option.getValue(), "command line", BY_KEY.keySet());
             given.put(key, new Given(option.getValue(), "command line"));
         }
@@ -297,14 +307,17 @@ public final class ConfigLoader {
     private PeerConfig takePeer() throws ConfigException {
         String name = take(PEER_NAME);
         Optional<MigrationUri> listen = take(PEER_LISTEN);
-        Optional<Path> certificate = take(PEER_TLS_CERTIFICATE);
-        Optional<Path> key = take(PEER_TLS_KEY);
-        Optional<Path> authority = take(PEER_TLS_AUTHORITY);
-        if (certificate.isPresent() != key.isPresent() || key.isPresent() != authority.isPresent()) {
+        Optional<Path> certificate = take(PEER_CERTIFICATE);
+        Optional<Path> key = take(PEER_KEY);
+        Optional<Path> authority = take(PEER_AUTHORITY);
+        Optional<PeerConfig.TlsFiles> tls = Optional.empty();
+        if (certificate.isPresent() && key.isPresent() && authority.isPresent()) {
+            tls = Optional.of(new PeerConfig.TlsFiles(certificate.get(), key.get(), authority.get()));
+        } else if (certificate.isPresent() || key.isPresent() || authority.isPresent()) {
             throw new ConfigException(
-                    "peer.tls",
-                    "a part of it",
-                    "all three of peer.tls.certificate, peer.tls.key and peer.tls.authority, or none");
+                    PEER_CERTIFICATE.key(),
+                    certificate.map(Path::toString).orElse("off"),
+                    "peer.tls.certificate, peer.tls.key and peer.tls.authority together, or none of them");
         }
         long heartbeat = take(PEER_HEARTBEAT_MILLIS);
         long dead = take(PEER_DEAD_MILLIS);
@@ -312,45 +325,43 @@ public final class ConfigLoader {
             throw new ConfigException(
                     PEER_DEAD_MILLIS.key(), Long.toString(dead), "at least twice peer.heartbeat-millis " + heartbeat);
         }
+        if (listen.isPresent() && tls.isEmpty()) {
+            requireLoopback(listen.get());
+        }
         return new PeerConfig(
                 name,
                 listen,
-                certificate.isPresent()
-                        ? Optional.of(new PeerConfig.Tls(certificate.get(), key.orElseThrow(), authority.orElseThrow()))
-                        : Optional.empty(),
+                tls,
                 heartbeat,
                 dead,
                 take(PEER_RECONNECT_MAX_MILLIS),
                 take(LINK_MAX_BUFFER_BYTES),
-                takePeers());
+                takePeerAddresses());
     }
 
-    private SortedMap<String, List<MigrationUri>> takePeers() throws ConfigException {
-        SortedMap<String, List<MigrationUri>> addresses = new TreeMap<>();
-        for (var peer : peers.entrySet()) {
-            String key = PEERS_PREFIX + peer.getKey();
-            Given value = peer.getValue();
-            List<?> texts = value.raw() instanceof List<?> list ? list : List.of(value.raw());
-            List<MigrationUri> uris = new ArrayList<>();
-            for (Object text : texts) {
-                try {
-                    uris.add(MigrationUri.parse(String.valueOf(text)));
-                } catch (IllegalArgumentException e) {
-                    throw new ConfigException(
-                            key, text + " (" + value.origin() + ")", "one or more of tcp:HOST:PORT and unix:PATH", e);
-                }
-            }
-            if (uris.isEmpty() || uris.size() > MOST_ADDRESSES) {
+    private static void requireLoopback(MigrationUri listen) throws ConfigException {
+        try {
+            if (listen instanceof MigrationUri.Tcp tcp && !tcp.isLoopback()) {
                 throw new ConfigException(
-                        key, value.raw() + " (" + value.origin() + ")", "1 to %d addresses".formatted(MOST_ADDRESSES));
+                        PEER_LISTEN.key(),
+                        listen.toString(),
+                        "a loopback address or unix:PATH while peer.tls.certificate, peer.tls.key and"
+                                + " peer.tls.authority are off");
             }
-            addresses.put(peer.getKey(), uris);
-            entries.add(new LoadedConfig.Entry(
-                    key,
-                    uris.stream().map(uri -> "\"" + uri + "\"").collect(Collectors.joining(", ", "[", "]")),
-                    value.origin()));
+        } catch (UnknownHostException e) {
+            throw new ConfigException(PEER_LISTEN.key(), listen.toString(), "a host that is known (" + e + ")", e);
         }
-        return addresses;
+    }
+
+    private Map<String, List<MigrationUri>> takePeerAddresses() throws ConfigException {
+        Map<String, List<MigrationUri>> addresses = new LinkedHashMap<>();
+        for (var peer : peers.entrySet()) {
+            Setting<List<MigrationUri>> setting =
+                    new Setting<>(PEERS + "." + Toml.joinKeyPath(List.of(peer.getKey())), "", SettingType.uris());
+            given.put(setting.key(), peer.getValue());
+            addresses.put(peer.getKey(), take(setting));
+        }
+        return Collections.unmodifiableMap(addresses);
     }
 
     private <T> T take(Setting<T> setting) throws ConfigException {

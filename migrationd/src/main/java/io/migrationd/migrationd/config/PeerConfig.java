@@ -5,44 +5,36 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.SortedMap;
-import java.util.TreeMap;
 
 /**
- * The daemons of other hosts.
+ * The link with the daemons of other hosts.
  *
- * @param name this host's name to its peers, empty for the kernel's; two daemons that call the same third one must not
- *     share it
- * @param listen where they may call
- * @param tls certificate and key of this host, and the authority of all; without it only loopback and Unix sockets
- * @param heartbeatMillis a ping goes out this often
- * @param deadMillis a connection from which nothing came for so long is given up
- * @param reconnectMaxMillis longest pause between two attempts
- * @param maxBufferBytes most bytes of one channel and direction under way
- * @param addresses of the daemons that this one may call, by name
+ * @param name of this host to its peers, empty for the kernel's name of it; two daemons that call the same third one must
+ *     not share it
+ * @param listen where we listen for them; empty when switched off
+ * @param tls empty without TLS; then {@code listen} is loopback or a Unix socket
+ * @param heartbeatMillis between two pings
+ * @param deadMillis silence after which a connection is given up, at least twice {@code heartbeatMillis}
+ * @param reconnectMaxMillis longest pause between two attempts to connect
+ * @param maxBufferBytes most bytes of one channel and direction that are under way
+ * @param peers addresses of each host by its name, in the order of the file
  */
 public record PeerConfig(
         String name,
         Optional<MigrationUri> listen,
-        Optional<Tls> tls,
+        Optional<TlsFiles> tls,
         long heartbeatMillis,
         long deadMillis,
         long reconnectMaxMillis,
         long maxBufferBytes,
-        SortedMap<String, List<MigrationUri>> addresses) {
-    /** Copies the map. */
-    public PeerConfig {
-        addresses = new TreeMap<>(addresses);
-    }
-
+        Map<String, List<MigrationUri>> peers) {
     /** The name, or what the kernel calls this host. */
     public String hostName() throws IOException {
-        return name.isEmpty()
-                ? Files.readString(Path.of("/proc/sys/kernel/hostname")).strip()
-                : name;
+        return name.isEmpty() ? Files.readString(Path.of("/proc/sys/kernel/hostname")).strip() : name;
     }
 
     /** PEM files. */
-    public record Tls(Path certificate, Path key, Path authority) {}
+    public record TlsFiles(Path certificate, Path key, Path authority) {}
 }

@@ -116,49 +116,40 @@ interface SettingType<T> {
         };
     }
 
-    /** The same, or nothing. */
+    /** An absolute path without {@code ..}, or {@code off}. */
     static SettingType<Optional<Path>> optionalPath() {
         SettingType<Path> path = absolutePath();
         return new SettingType<>() {
             @Override
             public Optional<Optional<Path>> read(Object raw) {
-                return "".equals(raw)
+                return raw.equals("off")
                         ? Optional.of(Optional.empty())
                         : path.read(raw).map(Optional::of);
             }
 
             @Override
             public String allowed() {
-                return path.allowed() + ", or nothing";
+                return "\"off\" or " + path.allowed();
             }
 
             @Override
             public String show(Optional<Path> value) {
-                return value.map(path::show).orElse("\"\"");
+                return value.map(path::show).orElse(quote("off"));
             }
         };
     }
 
-    /** An address of a listener, or {@code off}. */
-    static SettingType<Optional<MigrationUri>> uriOrOff() {
+    /** {@code tcp:HOST:PORT}, {@code unix:PATH} or {@code off}. */
+    static SettingType<Optional<MigrationUri>> optionalUri() {
         return new SettingType<>() {
             @Override
             public Optional<Optional<MigrationUri>> read(Object raw) {
-                if ("off".equals(raw)) {
-                    return Optional.of(Optional.empty());
-                }
-                try {
-                    return raw instanceof String text
-                            ? Optional.of(Optional.of(MigrationUri.parse(text)))
-                            : Optional.empty();
-                } catch (IllegalArgumentException e) {
-                    return Optional.empty();
-                }
+                return raw.equals("off") ? Optional.of(Optional.empty()) : uri(raw).map(Optional::of);
             }
 
             @Override
             public String allowed() {
-                return "off, tcp:HOST:PORT or unix:PATH";
+                return "\"off\", \"tcp:HOST:PORT\" or \"unix:PATH\"";
             }
 
             @Override
@@ -166,6 +157,42 @@ interface SettingType<T> {
                 return quote(value.map(MigrationUri::toString).orElse("off"));
             }
         };
+    }
+
+    /** The addresses of one peer. */
+    static SettingType<List<MigrationUri>> uris() {
+        return new SettingType<>() {
+            @Override
+            public Optional<List<MigrationUri>> read(Object raw) {
+                List<MigrationUri> uris = new ArrayList<>();
+                for (Object element : elements(raw)) {
+                    uri(element).ifPresent(uris::add);
+                }
+                return uris.isEmpty() || uris.size() != elements(raw).size()
+                        ? Optional.empty()
+                        : Optional.of(List.copyOf(uris));
+            }
+
+            @Override
+            public String allowed() {
+                return "a list of at least one \"tcp:HOST:PORT\" or \"unix:PATH\"";
+            }
+
+            @Override
+            public String show(List<MigrationUri> value) {
+                return value.stream()
+                        .map(uri -> quote(uri.toString()))
+                        .collect(Collectors.joining(", ", "[", "]"));
+            }
+        };
+    }
+
+    private static Optional<MigrationUri> uri(Object raw) {
+        try {
+            return raw instanceof String text ? Optional.of(MigrationUri.parse(text)) : Optional.empty();
+        } catch (IllegalArgumentException e) {
+            return Optional.empty();
+        }
     }
 
     /** The name of a host; nothing stands for the kernel's name of this one. */

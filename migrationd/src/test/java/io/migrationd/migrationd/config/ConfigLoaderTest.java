@@ -3,15 +3,16 @@ package io.migrationd.migrationd.config;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -37,8 +38,7 @@ class ConfigLoaderTest {
                         new StreamConfig(false),
                         new LimitsConfig(16L << 30, 256, 256 << 20, 10_000, 30_000),
                         new RecoverySettings(true, 1_000, 5_000, 3_600_000),
-                        new PeerConfig(
-                                "", Optional.empty(), Optional.empty(), 500, 2_000, 2_000, 32 << 20, new TreeMap<>()),
+                        new PeerConfig("", Optional.empty(), Optional.empty(), 500, 2000, 2000, 32 << 20, Map.of()),
                         1_000,
                         new MetricsConfig(Optional.of(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 9871))),
                         LogLevel.INFO));
@@ -106,6 +106,39 @@ class ConfigLoaderTest {
     }
 
     @Test
+    void peersHaveAddressesAndTls() throws ConfigException {
+        String file =
+                """
+                [peers]
+                hostB = ["tcp:10.0.0.2:4460", "tcp:[fd00::2]:4460"]
+                "host.c" = ["unix:/run/c.sock"]
+                [peer]
+                listen = "tcp:0.0.0.0:4460"
+                tls.certificate = "/etc/migrationd/tls/host.pem"
+                tls.key = "/etc/migrationd/tls/host.key"
+                tls.authority = "/etc/migrationd/tls/authority.pem"
+                """;
+        LoadedConfig loaded = load(file, Map.of(), Map.of());
+        PeerConfig peer = loaded.config().peer();
+        assertThat(peer.listen()).contains(new MigrationUri.Tcp("0.0.0.0", 4460));
+        assertThat(peer.tls())
+                .contains(new PeerConfig.TlsFiles(
+                        Path.of("/etc/migrationd/tls/host.pem"),
+                        Path.of("/etc/migrationd/tls/host.key"),
+                        Path.of("/etc/migrationd/tls/authority.pem")));
+        assertThat(peer.peers())
+                .isEqualTo(Map.of(
+                        "hostB",
+                        List.of(new MigrationUri.Tcp("10.0.0.2", 4460), new MigrationUri.Tcp("fd00::2", 4460)),
+                        "host.c",
+                        List.of(new MigrationUri.Unix("/run/c.sock"))));
+        assertThat(loaded.print().lines())
+                .anyMatch(line ->
+                        line.matches("peers\\.hostB = \\[\"tcp:10.0.0.2:4460\", .*\\] +# .*/migrationd.toml:2"));
+        assertThat(load(loaded.print(), Map.of(), Map.of()).config()).isEqualTo(loaded.config());
+    }
+
+    @Test
     void guestSocketFollowsTheRuntimeDirectory() throws ConfigException {
         assertThat(load("paths.runtime = \"/run/other\"", Map.of(), Map.of())
                         .config()
@@ -158,6 +191,15 @@ class ConfigLoaderTest {
         metrics.address = "localhost:9871"      | metrics.address = localhost:9871 (FILE:1): allowed: "off" or a loopback address with port
         metrics.address = "127.0.0.1:65536"     | metrics.address = 127.0.0.1:65536 (FILE:1): allowed: "off" or a loopback address with port
         metrics.address = "127.0.0.1"           | metrics.address = 127.0.0.1 (FILE:1): allowed: "off" or a loopback address with port
+        peer.listen = "tcp:0.0.0.0:4460"        | peer.listen = tcp:0.0.0.0:4460: allowed: a loopback address or unix:PATH while peer.tls.certificate
+        peer.listen = "10.0.0.1:4460"           | peer.listen = 10.0.0.1:4460 (FILE:1): allowed: "off", "tcp:HOST:PORT" or "unix:PATH"
+        peer.tls.key = "/k"                     | peer.tls.certificate = off: allowed: peer.tls.certificate, peer.tls.key and peer.tls.authority together
+        peer.tls.key = "k"                      | peer.tls.key = k (FILE:1): allowed: "off" or an absolute path
+        peer.dead-millis = 999                  | peer.dead-millis = 999: allowed: at least twice peer.heartbeat-millis 500
+        link.max-buffer-bytes = 1000            | link.max-buffer-bytes = 1000 (FILE:1): allowed: an integer from 1048576 to 1073741824
+        peers = 1                               | peers = 1 (FILE:1): allowed: no such key
+        peers.b = "b"                           | peers.b = b (FILE:1): allowed: a list of at least one "tcp:HOST:PORT" or "unix:PATH"
+        peers.b = []                            | peers.b = [] (FILE:1): allowed: a list of at least one "tcp:HOST:PORT" or "unix:PATH"
         log.level = "verbose"                   | log.level = verbose (FILE:1): allowed: error, warn, info, debug or trace
         log.level = INFO                        | --config = FILE:1: allowed: TOML 1.0 (
         log.level = "info";log.level = "warn"   | --config = FILE:2: allowed: TOML 1.0 (
