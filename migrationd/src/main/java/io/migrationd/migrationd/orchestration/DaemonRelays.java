@@ -65,6 +65,11 @@ final class DaemonRelays implements MoveRelays {
         }
 
         @Override
+        public void adaptRoom() {
+            relay.window(Relay.ADAPTIVE);
+        }
+
+        @Override
         public Optional<String> broken() {
             return relay.status()
                     .failure()

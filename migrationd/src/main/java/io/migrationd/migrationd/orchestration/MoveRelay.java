@@ -11,6 +11,9 @@ interface MoveRelay extends AutoCloseable {
     /** Lets that many bytes be under way, if the bounds allow: the rest after the gate. */
     void makeRoom(long bytes);
 
+    /** Little is under way again, by what the path delivers: in postcopy somebody waits behind it. */
+    void adaptRoom();
+
     /** Why it is broken, if it is. */
     Optional<String> broken();
 

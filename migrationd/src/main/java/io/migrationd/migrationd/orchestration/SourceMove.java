@@ -248,6 +248,10 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         if (before.phase() == next.phase()) {
             return;
         }
+        MoveRelay open = relay;
+        if (next.phase() == SourcePhase.PAGING && open != null) {
+            open.adaptRoom();
+        }
         if (next.phase() == SourcePhase.RECOVERING) {
             pausedAtNanos = System.nanoTime();
             recoverAttempts = 0;
