@@ -77,9 +77,10 @@ class QemuPostcopyIT {
                 PostcopyScenario.of(NEWER, true, Backend.RAM, 2, Transport.TCP).cut(2, Comeback.BY_HAND));
     }
 
+    /** Not yet: into a QEMU 7.2 with preempt. It stays paused after migrate-recover, whenever its channel is opened. */
     static Stream<PostcopyScenario> brokenOnTheWayOut() {
         return Stream.concat(
-                broken(),
+                broken().filter(scenario -> !scenario.qemu().equals(SYSTEM) || !scenario.preempt()),
                 Stream.of(
                         PostcopyScenario.of(SYSTEM, false, Backend.RAM, 1, Transport.UNIX)
                                 .cut(1, Comeback.BY_ITSELF),
