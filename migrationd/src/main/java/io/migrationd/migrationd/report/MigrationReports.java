@@ -46,7 +46,11 @@ public final class MigrationReports {
                 List.of(),
                 channels,
                 List.of(),
-                postcopy == null ? List.of() : postcopy.recoveries().stream().map(MigrationReports::recovery).toList(),
+                postcopy == null
+                        ? List.of()
+                        : postcopy.recoveries().stream()
+                                .map(MigrationReports::recovery)
+                                .toList(),
                 List.of(),
                 postcopy == null ? null : postcopy(postcopy),
                 null);

@@ -5,8 +5,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One move from its first step to its end. What is {@code null} is not known and not in the file: absent is not 0. Every
- * field has its line in {@code docs/reports.md}.
+ * One move from its first step to its end. What is {@code null} is not known and not in the file: absent is not 0.
+ * Every field has its line in {@code docs/reports.md}.
  *
  * @param startMillis wall clock of the host that wrote it
  * @param outcome a word: moved, failed, cancelled, lost, ...
@@ -50,7 +50,12 @@ public record MoveReport(
      * @param atMillis wall clock of that host
      * @param offsetMillis since the start of the move by our clock; for the other host an estimate
      */
-    public record Moment(String host, long atMillis, long offsetMillis, String event, @Nullable String detail) {}
+    public record Moment(
+            String host,
+            long atMillis,
+            long offsetMillis,
+            String event,
+            @Nullable String detail) {}
 
     /** Parts of the time the guest stood, in milliseconds. */
     public record Downtime(
@@ -109,5 +114,6 @@ public record MoveReport(
             @Nullable List<Long> faultBuckets) {}
 
     /** How well the stream was understood. */
-    public record Tap(String state, @Nullable String reason, @Nullable Long offset, long unparsedBytes) {}
+    public record Tap(
+            String state, @Nullable String reason, @Nullable Long offset, long unparsedBytes) {}
 }

@@ -46,8 +46,7 @@ public final class MoveReportBuilder {
     private @Nullable Tap tap;
 
     /** A report that begins now, written on {@code host}. */
-    public MoveReportBuilder(
-            String id, String guest, String mode, String host, long wallMillis, long monotonicMillis) {
+    public MoveReportBuilder(String id, String guest, String mode, String host, long wallMillis, long monotonicMillis) {
         this.id = id;
         this.guest = guest;
         this.mode = mode;

@@ -34,7 +34,8 @@ public final class ReportStore {
     public Path write(MoveReport report) throws IOException {
         Files.createDirectories(directory);
         String safeId = report.id().replaceAll("[^A-Za-z0-9_.-]", "_");
-        String name = "%015d-%s.json".formatted(report.startMillis(), safeId.substring(0, Math.min(100, safeId.length())));
+        String name =
+                "%015d-%s.json".formatted(report.startMillis(), safeId.substring(0, Math.min(100, safeId.length())));
         if (!NAME.matcher(name).matches()) {
             throw new IllegalArgumentException("a report needs an id and a start: " + name);
         }
@@ -53,7 +54,8 @@ public final class ReportStore {
             return List.of();
         }
         try (Stream<Path> all = Files.list(directory)) {
-            return all.filter(file -> NAME.matcher(file.getFileName().toString()).matches())
+            return all.filter(
+                            file -> NAME.matcher(file.getFileName().toString()).matches())
                     .sorted(Comparator.comparing(file -> file.getFileName().toString()))
                     .toList();
         }

@@ -26,9 +26,15 @@ public final class ReportText {
         report.channelBytes().forEach((channel, bytes) -> fact(lines, "bytes " + channel, bytes));
         postcopy(lines, report.postcopy());
         if (report.tap() != null) {
-            fact(lines, "stream parsed", report.tap().state() + suffix(report.tap().reason()));
+            fact(
+                    lines,
+                    "stream parsed",
+                    report.tap().state() + suffix(report.tap().reason()));
         }
-        fact(lines, "other clock", report.clockOffsetMillis() == null ? null : report.clockOffsetMillis() + " ms ahead");
+        fact(
+                lines,
+                "other clock",
+                report.clockOffsetMillis() == null ? null : report.clockOffsetMillis() + " ms ahead");
         section(lines, "passes", report.passes().stream().map(ReportText::pass).toList());
         section(
                 lines,
@@ -41,16 +47,27 @@ public final class ReportText {
                 "link outages",
                 report.outages().stream()
                         .map(it -> "%10d ms  %s"
-                                .formatted(it.offsetMillis(), it.millis() == null ? "never ended" : it.millis() + " ms"))
+                                .formatted(
+                                        it.offsetMillis(), it.millis() == null ? "never ended" : it.millis() + " ms"))
                         .toList());
-        section(lines, "recoveries", report.recoveries().stream().map(ReportText::recovery).toList());
-        int hosts = report.timeline().stream().mapToInt(it -> clean(it.host()).length()).max().orElse(0);
+        section(
+                lines,
+                "recoveries",
+                report.recoveries().stream().map(ReportText::recovery).toList());
+        int hosts = report.timeline().stream()
+                .mapToInt(it -> clean(it.host()).length())
+                .max()
+                .orElse(0);
         section(
                 lines,
                 "timeline",
                 report.timeline().stream()
                         .map(it -> "%10d ms  %s  %s%s"
-                                .formatted(it.offsetMillis(), pad(clean(it.host()), hosts), clean(it.event()), suffix(it.detail())))
+                                .formatted(
+                                        it.offsetMillis(),
+                                        pad(clean(it.host()), hosts),
+                                        clean(it.event()),
+                                        suffix(it.detail())))
                         .toList());
         return lines;
     }

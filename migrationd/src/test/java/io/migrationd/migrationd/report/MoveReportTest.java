@@ -42,7 +42,8 @@ class MoveReportTest {
         MoveReport report = report("m1", "web", 1000);
         assertEquals(5000L, report.clockOffsetMillis());
         // The other host's event comes first, once its clock is made ours.
-        assertEquals(List.of("b", "a"), report.timeline().stream().map(Moment::host).toList());
+        assertEquals(
+                List.of("b", "a"), report.timeline().stream().map(Moment::host).toList());
         assertEquals(5, report.timeline().getFirst().offsetMillis());
         assertEquals(6005, report.timeline().getFirst().atMillis());
         assertEquals(100L, report.totalMillis());
@@ -78,8 +79,11 @@ class MoveReportTest {
         }
         Files.writeString(directory.resolve("reports/000000000000001-bad.json"), "{");
         Files.writeString(directory.resolve("reports/notes.txt"), "mine");
-        assertEquals(List.of("m5", "m4", "m3"), store.list().stream().map(MoveReport::id).toList());
-        assertEquals(List.of("m4"), store.ofGuest("web").stream().map(MoveReport::id).toList());
+        assertEquals(
+                List.of("m5", "m4", "m3"),
+                store.list().stream().map(MoveReport::id).toList());
+        assertEquals(
+                List.of("m4"), store.ofGuest("web").stream().map(MoveReport::id).toList());
         assertEquals(Optional.of("db"), store.find("m3").map(MoveReport::guest));
         assertEquals(Optional.empty(), store.find("m1"));
         Path odd = store.write(report("../../x y", "web", 9_000_000_000L));
@@ -90,8 +94,7 @@ class MoveReportTest {
 
     @Test
     void readsWell() {
-        assertEquals(
-                """
+        assertEquals("""
                 move             m1
                 guest            web
                 mode             precopy
@@ -110,8 +113,7 @@ class MoveReportTest {
                           30 ms  never ended
                 timeline:
                            5 ms  b  ready?[2J: x
-                          10 ms  a  started""",
-                String.join("\n", ReportText.lines(report("m1", "web", 1000))));
+                          10 ms  a  started""", String.join("\n", ReportText.lines(report("m1", "web", 1000))));
     }
 
     @Test
@@ -128,14 +130,26 @@ class MoveReportTest {
                 List.of(new PostcopyInfo.Recovery("link cut", 1500, 20_000L, 3000L, null, 2)),
                 1);
         MigrationInfo info = new MigrationInfo(
-                "completed", 900L, null, 30L, null, new MigrationInfo.DowntimeSplit(1000, 0, 2000, 3000, 4000), null,
-                null, postcopy, null, List.of(), List.of());
+                "completed",
+                900L,
+                null,
+                30L,
+                null,
+                new MigrationInfo.DowntimeSplit(1000, 0, 2000, 3000, 4000),
+                null,
+                null,
+                postcopy,
+                null,
+                List.of(),
+                List.of());
         MoveReport report = MigrationReports.of(info, "m", "web", "a", "b", 5);
         assertEquals("moved", report.outcome());
         assertEquals(List.of(0L, 0L, 5L, 2L), report.postcopy().faultBuckets());
         assertEquals(3L, report.postcopy().urgentPages());
         assertEquals(Map.of("42", 9L), report.postcopy().threadBlocktimeMillis());
-        assertEquals(new MoveReport.Recovery("link cut", 1.5, 20.0, 3.0, null, 2L), report.recoveries().getFirst());
+        assertEquals(
+                new MoveReport.Recovery("link cut", 1.5, 20.0, 3.0, null, 2L),
+                report.recoveries().getFirst());
         String text = String.join("\n", ReportText.lines(report));
         assertTrue(text.contains("link cut: detect 1.500 ms, reconnect 20.000 ms, resync 3.000 ms"), text);
         assertTrue(text.contains("  from 0.004 ms  5"), text);

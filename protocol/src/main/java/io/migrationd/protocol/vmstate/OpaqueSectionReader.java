@@ -120,7 +120,9 @@ public final class OpaqueSectionReader {
                 return false;
             }
             boolean silent = !expectDescription && in.buffered() < verdict;
-            if (silent && wanted == SectionEnd.LENGTH_WITH_EOF && SectionEnd.endsWithInput(seen, seen.position(), wanted)) {
+            if (silent
+                    && wanted == SectionEnd.LENGTH_WITH_EOF
+                    && SectionEnd.endsWithInput(seen, seen.position(), wanted)) {
                 return true;
             }
             wanted = verdict;

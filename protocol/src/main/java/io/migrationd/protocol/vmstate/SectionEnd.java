@@ -61,8 +61,7 @@ public final class SectionEnd {
 
     /** The verdict if the input ends behind these bytes, for which {@link #judge} has asked for more. */
     public static boolean endsWithInput(ByteBuffer bytes, int at, int length) {
-        return length == FOOTER_LENGTH
-                || (length == LENGTH_WITH_EOF && bytes.get(at + FOOTER_LENGTH) == Elements.EOF);
+        return length == FOOTER_LENGTH || (length == LENGTH_WITH_EOF && bytes.get(at + FOOTER_LENGTH) == Elements.EOF);
     }
 
     private static int knownId(ByteBuffer bytes, int at, int length, IntPredicate knownIds) {

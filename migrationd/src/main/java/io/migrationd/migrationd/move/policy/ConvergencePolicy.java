@@ -105,7 +105,8 @@ public final class ConvergencePolicy {
         boolean isTime = limits.postcopy().afterMillis() > 0
                 && elapsed >= limits.postcopy().afterMillis();
         if (isTime) {
-            return postcopy("it was to start after %s".formatted(seconds(limits.postcopy().afterMillis())));
+            return postcopy("it was to start after %s"
+                    .formatted(seconds(limits.postcopy().afterMillis())));
         }
         if (!passes.isFirstPassOver()) {
             return new Wait("the first pass goes on");
@@ -123,7 +124,8 @@ public final class ConvergencePolicy {
             return raise(
                     downtimeStep + 1,
                     "pass %d left %s, less than %d %% below the one before"
-                            .formatted(look.dirtySyncCount() - 1, mebibytes(passes.leftBytes()), limits.stallPercent()));
+                            .formatted(
+                                    look.dirtySyncCount() - 1, mebibytes(passes.leftBytes()), limits.stallPercent()));
         }
         int timeStep = stepByTime(elapsed);
         if (timeStep > downtimeStep) {
@@ -146,8 +148,7 @@ public final class ConvergencePolicy {
         if (downtimeStep < limits.downtimeSteps()) {
             return raise(downtimeStep + 1, why);
         }
-        boolean mayThrottle =
-                limits.autoConverge() && stage == PolicyStage.PLAIN && throttles < MAX_THROTTLES;
+        boolean mayThrottle = limits.autoConverge() && stage == PolicyStage.PLAIN && throttles < MAX_THROTTLES;
         if (mayThrottle) {
             if (look.link() != LinkHealth.UP) {
                 return new Wait(why + "; not slowed down while the link is shaky");
@@ -205,7 +206,8 @@ public final class ConvergencePolicy {
         if (limits.timeBudgetMillis() == 0) {
             return 0;
         }
-        double share = (elapsed / (double) limits.timeBudgetMillis() - TIME_STEPS_FROM) / (TIME_STEPS_TO - TIME_STEPS_FROM);
+        double share =
+                (elapsed / (double) limits.timeBudgetMillis() - TIME_STEPS_FROM) / (TIME_STEPS_TO - TIME_STEPS_FROM);
         return (int) Math.clamp(Math.floor(share * limits.downtimeSteps()), 0, limits.downtimeSteps());
     }
 
@@ -221,7 +223,8 @@ public final class ConvergencePolicy {
     }
 
     private Decision switchNow(long resulting, String why) {
-        long target = Math.min(limits.downtimeMaxMillis(), Math.ceilDiv(resulting * (100 + SWITCH_MARGIN_PERCENT), 100L));
+        long target =
+                Math.min(limits.downtimeMaxMillis(), Math.ceilDiv(resulting * (100 + SWITCH_MARGIN_PERCENT), 100L));
         if (target <= downtimeMillis) {
             return new Wait(why + "; the limit is %d ms already".formatted(downtimeMillis));
         }

@@ -12,7 +12,8 @@ package io.migrationd.migrationd.move.policy;
  * @param pageSizeBytes {@code ram.page-size}
  * @param megabitsPerSecond what QEMU believes, {@code ram.mbps}
  * @param expectedDowntimeMillis QEMU's own estimate, 0 without
- * @param throttlePercent how much of its time the guest is kept from running, {@code cpu-throttle-percentage}; 0 without
+ * @param throttlePercent how much of its time the guest is kept from running, {@code cpu-throttle-percentage}; 0
+ *     without
  * @param link the state of the link
  * @param linkBytesPerSecond rate that the other daemon has acknowledged, 0 if not known
  */
@@ -37,7 +38,8 @@ public record Look(
         if (linkBytesPerSecond <= 0) {
             return Math.max(0, qemu);
         }
-        return qemu <= 0 ? linkBytesPerSecond : Math.min(qemu, linkBytesPerSecond);
+        double link = (double) linkBytesPerSecond;
+        return qemu <= 0 ? link : Math.min(qemu, link);
     }
 
     /** Bytes per second that the guest dirties. */

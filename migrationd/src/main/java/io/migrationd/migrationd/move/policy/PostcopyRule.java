@@ -4,8 +4,8 @@ package io.migrationd.migrationd.move.policy;
  * Whether a move may go over to postcopy.
  *
  * @param allowed false: never
- * @param afterMillis 0: when nothing else helps; else also at that time of the move, whether precopy gets on or not, and
- *     not before it
+ * @param afterMillis 0: when nothing else helps; else also at that time of the move, whether precopy gets on or not,
+ *     and not before it
  */
 public record PostcopyRule(boolean allowed, long afterMillis) {
     /** Never. */

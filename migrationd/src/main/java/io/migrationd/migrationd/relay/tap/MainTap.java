@@ -210,7 +210,14 @@ public final class MainTap extends PushParser {
         if (limit - at < StreamHeader.LENGTH + 1) {
             return ~(StreamHeader.LENGTH + 1);
         }
-        require(StreamHeader::read, in, at, StreamHeader.LENGTH);
+        decodeWith(
+                reader -> {
+                    StreamHeader.read(reader);
+                    return true;
+                },
+                in,
+                at,
+                StreamHeader.LENGTH);
         boolean present = in.get(at + StreamHeader.LENGTH) == ConfigurationCodec.TYPE;
         state = present ? State.CONFIGURATION : State.LOOP;
         return StreamHeader.LENGTH;
@@ -458,7 +465,8 @@ public final class MainTap extends PushParser {
         }
         if (p == at) {
             int verdict = SectionEnd.judge(in, at, limit - at, sectionId, sections::containsKey);
-            if (verdict == SectionEnd.END || (isInputOver() && verdict > 0 && SectionEnd.endsWithInput(in, at, limit - at))) {
+            if (verdict == SectionEnd.END
+                    || (isInputOver() && verdict > 0 && SectionEnd.endsWithInput(in, at, limit - at))) {
                 state = State.FOOTER;
                 return 0;
             }
@@ -520,28 +528,11 @@ public final class MainTap extends PushParser {
     }
 
     private StreamElement decode(ByteBuffer in, int at, int length) throws ProtocolException {
-        return require(StreamElementCodec::read, in, at, length);
+        return decodeWith(StreamElementCodec::read, in, at, length);
     }
 
     private interface Decoder<T> {
         T read(StreamReader in) throws IOException;
-    }
-
-    private interface Check {
-        void read(StreamReader in) throws IOException;
-    }
-
-    private void require(Check check, ByteBuffer in, int at, int length) throws ProtocolException {
-        Decoder<Boolean> decoder = reader -> {
-            check.read(reader);
-            return true;
-        };
-        decodeWith(decoder, in, at, length);
-    }
-
-    private StreamElement require(Decoder<StreamElement> decoder, ByteBuffer in, int at, int length)
-            throws ProtocolException {
-        return decodeWith(decoder, in, at, length);
     }
 
     /** Runs one of the blocking codecs over bytes that are all there. */

@@ -11,7 +11,9 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Optional;
 
-/** Watches a multifd channel: its hello and the headers of its packets. Something is allocated per packet, not per page. */
+/**
+ * Watches a multifd channel: its hello and the headers of its packets. Something is allocated per packet, not per page.
+ */
 public final class MultifdTap extends PushParser {
     private final MultifdPacketCodec codec;
     private Optional<MultifdHello> hello = Optional.empty();

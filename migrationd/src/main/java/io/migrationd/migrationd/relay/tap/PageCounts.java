@@ -25,6 +25,7 @@ public record PageCounts(long full, long zero, long xbzrle, long compressed) {
 
     /** Both together. */
     public PageCounts plus(PageCounts other) {
-        return new PageCounts(full + other.full, zero + other.zero, xbzrle + other.xbzrle, compressed + other.compressed);
+        return new PageCounts(
+                full + other.full, zero + other.zero, xbzrle + other.xbzrle, compressed + other.compressed);
     }
 }

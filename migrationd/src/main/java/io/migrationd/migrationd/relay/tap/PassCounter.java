@@ -3,7 +3,9 @@ package io.migrationd.migrationd.relay.tap;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Finds out where passes end, see {@link Pass}. Asked once per page, so that most of its answers are one comparison. */
+/**
+ * Finds out where passes end, see {@link Pass}. Asked once per page, so that most of its answers are one comparison.
+ */
 final class PassCounter {
     /** More are not kept one by one: a move of that many passes is told by its totals. */
     static final int MAX_PASSES = 4096;
@@ -92,8 +94,7 @@ final class PassCounter {
     }
 
     private Pass current(RamRecords ram) {
-        return new Pass(
-                number, ram.pages().minus(startPages), ram.recordBytes() - startBytes, startOffset, last);
+        return new Pass(number, ram.pages().minus(startPages), ram.recordBytes() - startBytes, startOffset, last);
     }
 
     /** The passes so far, the one that goes on included. */

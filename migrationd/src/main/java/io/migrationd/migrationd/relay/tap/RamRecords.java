@@ -207,7 +207,8 @@ final class RamRecords {
             nameLength = Byte.toUnsignedInt(in.get(payload));
             payload += 1 + nameLength;
         }
-        int headerBytes = payload - p
+        int headerBytes = payload
+                - p
                 + switch (kind) {
                     case RamFlags.ZERO -> 1;
                     case RamFlags.XBZRLE -> 3;

@@ -68,9 +68,18 @@ class ConvergencePolicySimulationTest {
                     return End.SWITCHED;
                 }
                 Decision decision = policy.look(new Look(
-                        now, "active", (long) remaining, (long) total, passes,
-                        (long) (dirtyRate * (100 - throttle) / 100 / 4096), 4096, bandwidth * 8 / 1e6, 0, throttle,
-                        linkUp ? LinkHealth.UP : LinkHealth.DOWN, (long) bandwidth));
+                        now,
+                        "active",
+                        (long) remaining,
+                        (long) total,
+                        passes,
+                        (long) (dirtyRate * (100 - throttle) / 100 / 4096),
+                        4096,
+                        bandwidth * 8 / 1e6,
+                        0,
+                        throttle,
+                        linkUp ? LinkHealth.UP : LinkHealth.DOWN,
+                        (long) bandwidth));
                 if (!(decision instanceof Decision.Wait)) {
                     decisions.add(decision);
                 }
@@ -171,7 +180,8 @@ class ConvergencePolicySimulationTest {
             Model model = new Model(seed * 1000 + i, limits(300_000, PostcopyRule.WHEN_NEEDED, false), 3, 0);
             End end = model.run(1_200_000);
             // A small guest's whole working set may fit the downtime that is allowed.
-            assertTrue(end == End.POSTCOPY || (end == End.SWITCHED && model.downtime <= 1500), model.decisions::toString);
+            assertTrue(
+                    end == End.POSTCOPY || (end == End.SWITCHED && model.downtime <= 1500), model.decisions::toString);
             assertTrue(model.now <= 330_000, model.now + " ms");
         }
     }
@@ -200,14 +210,19 @@ class ConvergencePolicySimulationTest {
         int[] ends = new int[End.values().length];
         for (int i = 0; i < 250; i++) {
             double share = new Random(i).nextDouble() * 2;
-            PostcopyRule rule = i % 3 == 0 ? PostcopyRule.NEVER : i % 3 == 1 ? PostcopyRule.WHEN_NEEDED : PostcopyRule.after(90_000);
+            PostcopyRule rule = i % 3 == 0
+                    ? PostcopyRule.NEVER
+                    : i % 3 == 1 ? PostcopyRule.WHEN_NEEDED : PostcopyRule.after(90_000);
             Model model = new Model(seed * 1000 + i, limits(180_000, rule, true), share, 0.2);
             End end = model.run(2_400_000);
             assertNotEquals(End.NONE, end, model.decisions::toString);
-            long throttles = model.decisions.stream().filter(Decision.ThrottleOn.class::isInstance).count();
+            long throttles = model.decisions.stream()
+                    .filter(Decision.ThrottleOn.class::isInstance)
+                    .count();
             assertTrue(throttles <= 3, model.decisions::toString);
             ends[end.ordinal()]++;
         }
-        System.out.println("sim: flapping link: switched, postcopy, cancelled: " + ends[0] + " " + ends[1] + " " + ends[2]);
+        System.out.println(
+                "sim: flapping link: switched, postcopy, cancelled: " + ends[0] + " " + ends[1] + " " + ends[2]);
     }
 }

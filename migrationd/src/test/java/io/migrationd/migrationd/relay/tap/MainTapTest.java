@@ -34,11 +34,7 @@ class MainTapTest {
         stream.end().page(0, 1).page(1, 0).endRam();
         MainTap tap = feed(stream.bytes());
         assertEquals(
-                List.of(
-                        "1 4 full 1 zero",
-                        "2 2 full 0 zero",
-                        "3 1 full 0 zero",
-                        "4 2 full 0 zero last"),
+                List.of("1 4 full 1 zero", "2 2 full 0 zero", "3 1 full 0 zero", "4 2 full 0 zero last"),
                 tap.passes().stream()
                         .map(pass -> "%d %d full %d zero%s"
                                 .formatted(
@@ -52,7 +48,17 @@ class MainTapTest {
     @Test
     void aFlushOfMultifdEndsAPass() {
         StreamBuilder stream = new StreamBuilder().header().ramStart(8);
-        stream.part().flush().endRam().part().endRam().part().flush().endRam().end().flush().endRam();
+        stream.part()
+                .flush()
+                .endRam()
+                .part()
+                .endRam()
+                .part()
+                .flush()
+                .endRam()
+                .end()
+                .flush()
+                .endRam();
         MainTap tap = feed(stream.bytes());
         assertEquals(4, tap.passes().size());
         assertTrue(tap.passes().getLast().last());
@@ -110,7 +116,8 @@ class MainTapTest {
     @Test
     void aFooterInsideOfADeviceIsNotItsEnd() {
         byte[] body = {1, 0x7E, 0, 0, 0, 5, 9, 0x7E, 0x7E, 0, 0, 0, 5, 8, 0, 12, 0, 0};
-        StreamBuilder stream = new StreamBuilder().header().ramStart(4).part().endRam().end().endRam();
+        StreamBuilder stream =
+                new StreamBuilder().header().ramStart(4).part().endRam().end().endRam();
         stream.device(5, "x", body).device(6, "y", body).endOfStream();
         stream.out.writeU8(6).writeInt(2).writeBytes(new byte[] {'{', '}'});
         MainTap tap = Captures.feed(new MainTap(), stream.bytes(), new Random(1), 1);
@@ -120,7 +127,8 @@ class MainTapTest {
 
     @Test
     void aStreamWithoutDescriptionMayHaveEnded() {
-        StreamBuilder stream = new StreamBuilder().header().ramStart(4).part().endRam().end().endRam();
+        StreamBuilder stream =
+                new StreamBuilder().header().ramStart(4).part().endRam().end().endRam();
         stream.device(5, "x", new byte[9]);
         MainTap tap = feed(stream.bytes());
         assertFalse(tap.mayHaveEnded());
@@ -135,13 +143,27 @@ class MainTapTest {
     @Test
     void troubleInThePackageDoesNotLoseTheRest() {
         StreamBuilder inner = new StreamBuilder().command(new Command.PostcopyListen());
-        inner.out.writeU8(4).writeInt(9).writeName("dev").writeInt(0).writeInt(1).writeBytes(new byte[100]);
+        inner.out
+                .writeU8(4)
+                .writeInt(9)
+                .writeName("dev")
+                .writeInt(0)
+                .writeInt(1)
+                .writeBytes(new byte[100]);
         byte[] packaged = inner.bytes();
-        StreamBuilder stream = new StreamBuilder().header().ramStart(8).part().page(0, 0).endRam();
+        StreamBuilder stream =
+                new StreamBuilder().header().ramStart(8).part().page(0, 0).endRam();
         stream.command(new Command.PostcopyRamDiscard("b0", List.of(new Command.Range(4096, 4096))));
         stream.command(new Command.Packaged(packaged.length)).out.writeBytes(packaged);
         int packageEnd = stream.length();
-        stream.command(new Command.Ping(4)).part().page(0, 3).page(0, 1).endRam().end().endRam().endOfStream();
+        stream.command(new Command.Ping(4))
+                .part()
+                .page(0, 3)
+                .page(0, 1)
+                .endRam()
+                .end()
+                .endRam()
+                .endOfStream();
         for (int most : new int[] {1, 50, 10_000}) {
             MainTap tap = Captures.feed(new MainTap(), stream.bytes(), new Random(most), most);
             assertEquals(TapState.ENDED, tap.status().state(), tap.status().toString());
@@ -168,7 +190,12 @@ class MainTapTest {
         stream.out.writeBytes(early2);
         stream.part().page(0, 0).endRam().end().endRam().device(4, "late", new byte[40]);
         MainTap tap = Captures.feed(new MainTap(), stream.bytes(), new Random(3), 17);
-        byte[] prologue = new StreamBuilder().out.writeBytes(header).writeBytes(early).writeBytes(early2).toByteArray();
+        byte[] prologue = new StreamBuilder()
+                .out
+                .writeBytes(header)
+                .writeBytes(early)
+                .writeBytes(early2)
+                .toByteArray();
         assertArrayEquals(prologue, tap.keeper().prologue().orElseThrow());
         assertArrayEquals(setup, tap.keeper().ramSetup().orElseThrow());
         assertEquals(Optional.empty(), tap.keeper().packaged());
@@ -188,7 +215,9 @@ class MainTapTest {
         assertEquals(Optional.empty(), tap.keeper().ramSetup());
         assertEquals(Optional.empty(), tap.keeper().packaged());
         assertTrue(tap.keeper().prologue().isPresent());
-        assertEquals("the RAM setup is over the bound of 40 bytes", tap.keeper().notKept().orElseThrow());
+        assertEquals(
+                "the RAM setup is over the bound of 40 bytes",
+                tap.keeper().notKept().orElseThrow());
         assertTrue(tap.keeper().heldBytes() <= 40);
         MainTap roomy = new MainTap(new StreamKeeper(100, 300), TapEvents.NONE);
         roomy.accept(ByteBuffer.wrap(stream.bytes()));

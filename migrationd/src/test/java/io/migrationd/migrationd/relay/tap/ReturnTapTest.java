@@ -42,7 +42,8 @@ class ReturnTapTest {
             int at = (int) in.offset();
             long size = ByteBuffer.wrap(bytes).getShort(at) != ReturnPathCodec.RECV_BITMAP
                     ? 0
-                    : ByteBuffer.wrap(bytes).getLong(at + 4 + ByteBuffer.wrap(bytes).getShort(at + 2));
+                    : ByteBuffer.wrap(bytes)
+                            .getLong(at + 4 + ByteBuffer.wrap(bytes).getShort(at + 2));
             messages.add(ReturnPathCodec.decode(in, block -> OptionalLong.of(size)));
         }
         return messages;
@@ -57,18 +58,27 @@ class ReturnTapTest {
         for (int most : new int[] {bytes.length, 1, 13, 200}) {
             ReturnTap tap = Captures.feed(new ReturnTap(), bytes, new Random(most), most);
             assertEquals(
-                    messages.stream().filter(Pong.class::isInstance).map(m -> ((Pong) m).value()).toList(),
+                    messages.stream()
+                            .filter(Pong.class::isInstance)
+                            .map(m -> ((Pong) m).value())
+                            .toList(),
                     tap.pongs().stream().map(ReturnTap.PongSeen::value).toList());
             assertEquals(
-                    messages.stream().filter(m -> m instanceof RequestPages || m instanceof RequestPagesOf).count(),
+                    messages.stream()
+                            .filter(m -> m instanceof RequestPages || m instanceof RequestPagesOf)
+                            .count(),
                     tap.requests());
-            assertEquals(messages.stream().filter(ReceivedBitmap.class::isInstance).count(), tap.bitmaps());
+            assertEquals(
+                    messages.stream().filter(ReceivedBitmap.class::isInstance).count(), tap.bitmaps());
             assertEquals(messages.stream().filter(ResumeAck.class::isInstance).count(), tap.resumeAcks());
             assertEquals(
                     messages.stream().anyMatch(SwitchoverAck.class::isInstance),
                     tap.switchoverAck().isPresent());
             boolean shut = messages.getLast() instanceof Shut;
-            assertEquals(shut ? TapState.ENDED : TapState.PARSING, tap.status().state(), tap.status().toString());
+            assertEquals(
+                    shut ? TapState.ENDED : TapState.PARSING,
+                    tap.status().state(),
+                    tap.status().toString());
             assertEquals(shut ? OptionalLong.of(bytes.length) : OptionalLong.empty(), tap.shutEnd());
             assertEquals(0, tap.status().unparsedBytes());
         }
@@ -101,7 +111,9 @@ class ReturnTapTest {
         ReturnTap tap = new ReturnTap();
         tap.accept(ByteBuffer.wrap(bytes));
         assertEquals(TapState.LOST, tap.status().state(), why);
-        assertTrue(tap.status().reason().orElseThrow().startsWith(reason), tap.status().toString());
+        assertTrue(
+                tap.status().reason().orElseThrow().startsWith(reason),
+                tap.status().toString());
         tap.accept(ByteBuffer.wrap(bytes));
         assertEquals(2L * bytes.length, tap.bytes());
         assertEquals(2L * bytes.length - tap.status().offset(), tap.status().unparsedBytes());

@@ -119,7 +119,9 @@ class TapFixtureTest {
             assertEquals(expected.total("cmd " + command.getValue()), tap.count(command.getKey()), command.getValue());
         }
         assertEquals(
-                expected.items().stream().filter(item -> item.what().equals("block")).count(),
+                expected.items().stream()
+                        .filter(item -> item.what().equals("block"))
+                        .count(),
                 tap.blocks().stream().filter(block -> block.lengthBytes() > 0).count(),
                 "blocks");
         expected.items().stream()
@@ -209,10 +211,7 @@ class TapFixtureTest {
     void recoveryKnowsWhatTheFirstConnectionSaid() {
         for (String version : List.of("7.2", "10.0")) {
             MainTap first = Captures.feed(
-                    new MainTap(),
-                    Captures.read("recover-" + version + ".first.main.fwd.gz"),
-                    new Random(1),
-                    100_000);
+                    new MainTap(), Captures.read("recover-" + version + ".first.main.fwd.gz"), new Random(1), 100_000);
             MainTap second = Captures.feed(
                     MainTap.after(first, TapEvents.NONE),
                     Captures.read("recover-" + version + ".second.main.fwd.gz"),
@@ -223,7 +222,8 @@ class TapFixtureTest {
             assertEquals(first.blocks(), second.blocks());
             assertEquals(first.blocks().size(), second.count(Mark.RECV_BITMAP));
             assertEquals(1, second.count(Mark.POSTCOPY_RESUME));
-            assertEquals(TapState.ENDED, second.status().state(), second.status().toString());
+            assertEquals(
+                    TapState.ENDED, second.status().state(), second.status().toString());
         }
     }
 

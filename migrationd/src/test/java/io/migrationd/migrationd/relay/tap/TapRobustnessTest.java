@@ -51,7 +51,9 @@ class TapRobustnessTest {
         assertTrue(status.unparsedBytes() >= 0 && status.unparsedBytes() <= length, status.toString());
         assertEquals(tap.isLost(), status.reason().isPresent());
         assertTrue(
-                status.reason().map(reason -> !reason.startsWith("a fault of the parser")).orElse(true),
+                status.reason()
+                        .map(reason -> !reason.startsWith("a fault of the parser"))
+                        .orElse(true),
                 status.toString());
     }
 
@@ -106,7 +108,9 @@ class TapRobustnessTest {
         for (int i = 0; i < 70; i++) {
             tap.accept(ByteBuffer.wrap(piece));
         }
-        assertTrue(tap.status().reason().orElseThrow().contains("section.body"), tap.status().toString());
+        assertTrue(
+                tap.status().reason().orElseThrow().contains("section.body"),
+                tap.status().toString());
         assertTrue(tap.status().unparsedBytes() > 4 << 20);
     }
 }

@@ -41,7 +41,8 @@ class TapSpeedTest {
         System.out.printf(
                 "tap: %.1f ns per page, %.2f bytes allocated per page%n",
                 best, allocated / (double) (PIECES * PIECE_PAGES));
-        assertEquals(1 + 8L * PIECES * PIECE_PAGES, tap.pages().full(), tap.status().toString());
+        assertEquals(
+                1 + 8L * PIECES * PIECE_PAGES, tap.pages().full(), tap.status().toString());
         // Loose, for a loaded machine without optimisation; the figure is printed.
         assertTrue(best < 1000, best + " ns per page");
         assertTrue(allocated / (double) (PIECES * PIECE_PAGES) < 8, allocated + " bytes");
