@@ -223,7 +223,8 @@ public final class ConvergencePolicy {
     }
 
     private Decision switchNow(long resulting, String why) {
-        long target = Math.min(limits.downtimeMaxMillis(), Math.ceilDiv(resulting * (100 + SWITCH_MARGIN_PERCENT), 100L));
+        long target =
+                Math.min(limits.downtimeMaxMillis(), Math.ceilDiv(resulting * (100 + SWITCH_MARGIN_PERCENT), 100L));
         if (target <= downtimeMillis) {
             return new Wait(why + "; the limit is %d ms already".formatted(downtimeMillis));
         }

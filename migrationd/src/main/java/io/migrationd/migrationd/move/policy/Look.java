@@ -38,7 +38,8 @@ public record Look(
         if (linkBytesPerSecond <= 0) {
             return Math.max(0, qemu);
         }
-        return qemu <= 0 ? linkBytesPerSecond : Math.min(qemu, linkBytesPerSecond);
+        double link = (double) linkBytesPerSecond;
+        return qemu <= 0 ? link : Math.min(qemu, link);
     }
 
     /** Bytes per second that the guest dirties. */

@@ -210,7 +210,14 @@ public final class MainTap extends PushParser {
         if (limit - at < StreamHeader.LENGTH + 1) {
             return ~(StreamHeader.LENGTH + 1);
         }
-        require(StreamHeader::read, in, at, StreamHeader.LENGTH);
+        decodeWith(
+                reader -> {
+                    StreamHeader.read(reader);
+                    return true;
+                },
+                in,
+                at,
+                StreamHeader.LENGTH);
         boolean present = in.get(at + StreamHeader.LENGTH) == ConfigurationCodec.TYPE;
         state = present ? State.CONFIGURATION : State.LOOP;
         return StreamHeader.LENGTH;
@@ -521,28 +528,11 @@ public final class MainTap extends PushParser {
     }
 
     private StreamElement decode(ByteBuffer in, int at, int length) throws ProtocolException {
-        return requireElement(StreamElementCodec::read, in, at, length);
+        return decodeWith(StreamElementCodec::read, in, at, length);
     }
 
     private interface Decoder<T> {
         T read(StreamReader in) throws IOException;
-    }
-
-    private interface Check {
-        void read(StreamReader in) throws IOException;
-    }
-
-    private void require(Check check, ByteBuffer in, int at, int length) throws ProtocolException {
-        Decoder<Boolean> decoder = reader -> {
-            check.read(reader);
-            return true;
-        };
-        decodeWith(decoder, in, at, length);
-    }
-
-    private StreamElement requireElement(Decoder<StreamElement> decoder, ByteBuffer in, int at, int length)
-            throws ProtocolException {
-        return decodeWith(decoder, in, at, length);
     }
 
     /** Runs one of the blocking codecs over bytes that are all there. */

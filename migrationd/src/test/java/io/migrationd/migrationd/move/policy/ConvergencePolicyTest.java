@@ -120,7 +120,7 @@ class ConvergencePolicyTest {
                 "4 raise 420; 5 raise 540; 6 switch 770", String.join("; ", run(fiveSteps, "200 100 70 72 71 70")));
         // Rising again is no minimum.
         assertEquals(
-                "2 raise 420; 3 raise 540; 4 raise 660; 5 switch 900",
+                "2 raise 420; 3 raise 540; 4 raise 660; 5 switch 891",
                 String.join("; ", run(fiveSteps, "60 61 62 80 81")));
     }
 
