@@ -88,8 +88,7 @@ class RelaySessionIT {
             session = sourceLinks.dial("b", List.of(MigrationUri.of(proxy.address())));
             PeerSession atTarget = accepted.get(10, TimeUnit.SECONDS);
             sourceSocket = folder.resolve("s");
-            RelayPlan plan =
-                    RelayPlan.of(UUID.randomUUID(), sourceSocket).withConnections(preempt, 0);
+            RelayPlan plan = RelayPlan.of(UUID.randomUUID(), sourceSocket).withConnections(preempt, 0);
             target = Relays.target(
                     atTarget,
                     plan.withAttempt(0, destination)
@@ -199,11 +198,7 @@ class RelaySessionIT {
             scenario.migrateByPostcopy(source.migration(), carriage.uri());
             destination.migration().awaitRunState("running", DEADLINE);
             int before = carriage.cuts.get();
-            Await.until(
-                    "five cuts in postcopy",
-                    DEADLINE,
-                    () -> carriage.cuts.get() >= before + 5,
-                    carriage::facts);
+            Await.until("five cuts in postcopy", DEADLINE, () -> carriage.cuts.get() >= before + 5, carriage::facts);
             assertThat(source.migration().status()).isEqualTo("postcopy-active");
             assertThat(destination.migration().status()).isEqualTo("postcopy-active");
             scenario.hurry(source.migration());

@@ -46,8 +46,7 @@ final class DemoQemu implements AutoCloseable {
     private @Nullable GuestClient moving;
     private int peerPort;
 
-    DemoQemu(
-            Terminal terminal, DemoHost source, DemoHost destination, long timeoutSeconds, long downtimeLimitMillis)
+    DemoQemu(Terminal terminal, DemoHost source, DemoHost destination, long timeoutSeconds, long downtimeLimitMillis)
             throws DemoException {
         this.terminal = terminal;
         this.source = source;
@@ -167,9 +166,7 @@ final class DemoQemu implements AutoCloseable {
                 [incoming]
                 argv = [%s]
                 """.formatted(
-                        uuid,
-                        monitor(host),
-                        argv.stream().map("\"%s\""::formatted).collect(Collectors.joining(", "))));
+                uuid, monitor(host), argv.stream().map("\"%s\""::formatted).collect(Collectors.joining(", "))));
     }
 
     private void startDestination() throws DemoException, DaemonUnreachableException {
@@ -234,8 +231,7 @@ final class DemoQemu implements AutoCloseable {
     }
 
     /** The first view that satisfies, or of the end; shows how far it is. */
-    private MoveView await(Predicate<MoveView> until)
-            throws DemoException, QmpException, DaemonUnreachableException {
+    private MoveView await(Predicate<MoveView> until) throws DemoException, QmpException, DaemonUnreachableException {
         long deadline = System.nanoTime() + timeout.toNanos();
         try (ProgressLine progress = new ProgressLine(terminal)) {
             long nextShow = System.nanoTime();
@@ -289,8 +285,7 @@ final class DemoQemu implements AutoCloseable {
         }
     }
 
-    private DemoQemuResult result(String scenario, int before, MoveView end, List<String> more)
-            throws DemoException {
+    private DemoQemuResult result(String scenario, int before, MoveView end, List<String> more) throws DemoException {
         List<String> problems = new ArrayList<>(more);
         int after = before;
         List<String> damage = List.of();

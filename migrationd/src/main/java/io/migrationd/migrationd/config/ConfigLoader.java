@@ -42,6 +42,7 @@ public final class ConfigLoader {
     /** Without a value it lies in the runtime directory. */
     private static final Setting<Path> GUEST_SOCKET =
             new Setting<>("paths.guest-socket", "guest.sock", SettingType.absolutePath());
+
     private static final Setting<Path> GUEST_DEFINITIONS =
             new Setting<>("paths.guest-definitions", "/etc/migrationd/guests.d", SettingType.absolutePath());
 

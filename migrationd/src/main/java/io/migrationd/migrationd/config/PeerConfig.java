@@ -11,8 +11,8 @@ import java.util.Optional;
 /**
  * The link with the daemons of other hosts.
  *
- * @param name of this host to its peers, empty for the kernel's name of it; two daemons that call the same third one must
- *     not share it
+ * @param name of this host to its peers, empty for the kernel's name of it; two daemons that call the same third one
+ *     must not share it
  * @param listen where we listen for them; empty when switched off
  * @param tls empty without TLS; then {@code listen} is loopback or a Unix socket
  * @param heartbeatMillis between two pings
@@ -32,7 +32,9 @@ public record PeerConfig(
         Map<String, List<MigrationUri>> peers) {
     /** The name, or what the kernel calls this host. */
     public String hostName() throws IOException {
-        return name.isEmpty() ? Files.readString(Path.of("/proc/sys/kernel/hostname")).strip() : name;
+        return name.isEmpty()
+                ? Files.readString(Path.of("/proc/sys/kernel/hostname")).strip()
+                : name;
     }
 
     /** PEM files. */

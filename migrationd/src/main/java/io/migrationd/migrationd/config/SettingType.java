@@ -180,9 +180,7 @@ interface SettingType<T> {
 
             @Override
             public String show(List<MigrationUri> value) {
-                return value.stream()
-                        .map(uri -> quote(uri.toString()))
-                        .collect(Collectors.joining(", ", "[", "]"));
+                return value.stream().map(uri -> quote(uri.toString())).collect(Collectors.joining(", ", "[", "]"));
             }
         };
     }

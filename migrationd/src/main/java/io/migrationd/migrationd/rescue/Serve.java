@@ -43,9 +43,11 @@ public final class Serve implements AutoCloseable {
         if (request.preempt()) {
             capabilities.add(Capability.POSTCOPY_PREEMPT);
         }
-        this.migration = OutgoingMigration.reopen(Requests.outgoing(request, capabilities, changes, () -> {
-            throw new IOException("a drained copy gives nothing away: it has been");
-        }), 0);
+        this.migration = OutgoingMigration.reopen(
+                Requests.outgoing(request, capabilities, changes, () -> {
+                    throw new IOException("a drained copy gives nothing away: it has been");
+                }),
+                0);
     }
 
     /**

@@ -80,9 +80,8 @@ class SessionLifeTest {
                 long begin = System.nanoTime();
                 first.refuse(true);
                 first.cut(cut);
-                await().atMost(Duration.ofSeconds(6)).until(() -> session.health()
-                        .address()
-                        .equals(Optional.of(second.uri())));
+                await().atMost(Duration.ofSeconds(6))
+                        .until(() -> session.health().address().equals(Optional.of(second.uri())));
                 long millis = (System.nanoTime() - begin) / 1_000_000;
                 assertThat(millis).as(cut.toString()).isBetween(1_000L, 3_500L);
                 System.out.printf("%s: connected again over another address after %d ms%n", cut, millis);
