@@ -155,7 +155,11 @@ class MoveJournalTest {
                             "-Xmx64m",
                             "--enable-native-access=ALL-UNNAMED",
                             "-cp",
-                            classPath(MoveJournalWriter.class, MoveJournal.class, org.sqlite.JDBC.class, org.slf4j.Logger.class),
+                            classPath(
+                                    MoveJournalWriter.class,
+                                    MoveJournal.class,
+                                    org.sqlite.JDBC.class,
+                                    org.slf4j.Logger.class),
                             MoveJournalWriter.class.getName(),
                             directory.toString())
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
