@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 import org.sqlite.JDBC;
 
 /**
@@ -75,7 +76,7 @@ public final class MoveJournal implements AutoCloseable {
         } else if (Files.size(file) == 0 && Files.exists(file.resolveSibling(file.getFileName() + "-wal"))) {
             throw new JournalException("journal %s is empty, but its log is not".formatted(file));
         }
-        Connection opened = null;
+        @Nullable Connection opened = null;
         try {
             opened = connect(file);
             MoveJournal journal = new MoveJournal(file, opened);
@@ -103,7 +104,7 @@ public final class MoveJournal implements AutoCloseable {
         return connection;
     }
 
-    private static void close(Connection opened, Exception cause) {
+    private static void close(@Nullable Connection opened, Exception cause) {
         if (opened != null) {
             try {
                 opened.close();
@@ -129,7 +130,7 @@ public final class MoveJournal implements AutoCloseable {
             }
             if (version == 0) {
                 database.setAutoCommit(false);
-                for (String table : TABLES.split(";\n")) {
+                for (String table : TABLES.split(";\n", 0)) {
                     sql.execute(table);
                 }
                 sql.execute("PRAGMA user_version=" + SCHEMA);
@@ -356,7 +357,7 @@ public final class MoveJournal implements AutoCloseable {
                 row.getString("role"),
                 UUID.fromString(row.getString("guest")),
                 row.getString("name"),
-                peers.isEmpty() ? List.of() : List.of(peers.split("\n")),
+                peers.isEmpty() ? List.of() : List.of(peers.split("\n", -1)),
                 row.getString("phase"),
                 row.getString("state"),
                 row.getInt("ended") != 0,

@@ -195,7 +195,7 @@ public final class SourceMachine {
         } else if (now.fact().status() == QemuStatus.FAILED) {
             abort(Outcome.FAILED_AT_SOURCE, "QEMU has failed");
         } else if (now.fact().status() == QemuStatus.COMPLETED
-                || now.fact().status().isPostcopy() && now.heard() == Heard.LOADED) {
+                || (now.fact().status().isPostcopy() && now.heard() == Heard.LOADED)) {
             release();
         }
     }
@@ -315,6 +315,10 @@ public final class SourceMachine {
         } else if (now.fact().status() == QemuStatus.POSTCOPY_PAUSED) {
             strand();
         } else {
+            if (before.fact().status() == QemuStatus.UNKNOWN
+                    && now.fact().status().isPostcopy()) {
+                actions.add(new Arm(Timer.STUCK)); // The old daemon's timer died with it.
+            }
             contIfItStandsStill();
         }
     }
@@ -350,7 +354,7 @@ public final class SourceMachine {
     }
 
     private void stranded() {
-        if (now.heard() == Heard.LOST || now.gone() && !now.isReleased()) {
+        if (now.heard() == Heard.LOST || (now.gone() && !now.isReleased())) {
             end(Outcome.LOST);
         } else if (now.isReleased() && now.complete()) {
             close();
@@ -466,7 +470,7 @@ public final class SourceMachine {
             case STUCK -> {
                 boolean hangs = status == QemuStatus.POSTCOPY_ACTIVE || status == QemuStatus.POSTCOPY_RECOVER;
                 boolean waitsForIt =
-                        now.phase() == SourcePhase.RETURNING || now.phase() == SourcePhase.PAGING && now.targetPaused();
+                        now.phase() == SourcePhase.RETURNING || (now.phase() == SourcePhase.PAGING && now.targetPaused());
                 if (hangs && waitsForIt && !now.gone()) {
                     strand();
                 }

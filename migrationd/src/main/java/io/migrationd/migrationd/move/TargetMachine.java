@@ -155,7 +155,7 @@ public final class TargetMachine {
     }
 
     private void starting() {
-        if (now.fact().isRunning() || !plan().guestRuns() && now.fact().isLoaded()) {
+        if (now.fact().isRunning() || (!plan().guestRuns() && now.fact().isLoaded())) {
             boolean whole = now.fact().status() == QemuStatus.COMPLETED;
             move(whole ? TargetPhase.COMPLETE : TargetPhase.RUNNING);
             write();
@@ -205,9 +205,16 @@ public final class TargetMachine {
         if (now.sourceLost()) {
             end(Outcome.LOST);
             send(new PeerMessage.TargetLost());
-        } else if (now.phase() == TargetPhase.RUNNING
-                || now.phase() == TargetPhase.RECOVERING && before.fact().status() == QemuStatus.POSTCOPY_RECOVER) {
+            return;
+        }
+        // A restarted daemon says it again: its first answer to SYNC may have come before QEMU's.
+        boolean restarted = before.fact().status() == QemuStatus.UNKNOWN;
+        boolean fellBack = now.phase() == TargetPhase.RECOVERING
+                && (restarted || before.fact().status() == QemuStatus.POSTCOPY_RECOVER);
+        if (now.phase() == TargetPhase.RUNNING || fellBack) {
             move(TargetPhase.PAUSED);
+            send(new PeerMessage.Paused());
+        } else if (now.phase() == TargetPhase.PAUSED && restarted) {
             send(new PeerMessage.Paused());
         }
     }

@@ -201,12 +201,12 @@ final class ModelChecker {
             key = mix(key * 31 + number + 1);
         }
         key = key == 0 ? 1 : key;
-        int slot = (int) (key >>> 20) & keys.length - 1;
+        int slot = (int) (key >>> 20) & (keys.length - 1);
         while (keys[slot] != 0) {
             if (keys[slot] == key) {
                 return ids[slot];
             }
-            slot = slot + 1 & keys.length - 1;
+            slot = (slot + 1) & (keys.length - 1);
         }
         keys[slot] = key;
         ids[slot] = states;
@@ -230,9 +230,9 @@ final class ModelChecker {
         ids = new int[oldKeys.length * 2];
         for (int i = 0; i < oldKeys.length; i++) {
             if (oldKeys[i] != 0) {
-                int slot = (int) (oldKeys[i] >>> 20) & keys.length - 1;
+                int slot = (int) (oldKeys[i] >>> 20) & (keys.length - 1);
                 while (keys[slot] != 0) {
-                    slot = slot + 1 & keys.length - 1;
+                    slot = (slot + 1) & (keys.length - 1);
                 }
                 keys[slot] = oldKeys[i];
                 ids[slot] = oldIds[i];
@@ -255,8 +255,8 @@ final class ModelChecker {
     }
 
     private static long mix(long z) {
-        z = (z ^ z >>> 30) * 0xBF58476D1CE4E5B9L;
-        z = (z ^ z >>> 27) * 0x94D049BB133111EBL;
-        return z ^ z >>> 31;
+        z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
+        z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
+        return z ^ (z >>> 31);
     }
 }

@@ -43,7 +43,7 @@ final class ModelRules {
         if (phase == SourcePhase.NEW) {
             return Optional.empty(); // The daemon died before there was a move.
         }
-        if (source.runs() || target.runs() && target.status() == QemuStatus.COMPLETED) {
+        if (source.runs() || (target.runs() && target.status() == QemuStatus.COMPLETED)) {
             return Optional.empty();
         }
         boolean unsure = world.source.outcome() == Outcome.UNSURE || targetPhase == TargetPhase.UNSURE;
@@ -63,7 +63,7 @@ final class ModelRules {
             return phase == SourcePhase.STRANDED ? Optional.empty() : Optional.of("two halves, and nobody joins them");
         }
         // It may have died as the owner's just when the move ended.
-        boolean afterwards = phase == SourcePhase.ENDED && !world.source.isReleased() && world.source.gone()
+        boolean afterwards = (phase == SourcePhase.ENDED && !world.source.isReleased() && world.source.gone())
                 || targetPhase == TargetPhase.ENDED;
         boolean recorded = afterwards
                 || unsure

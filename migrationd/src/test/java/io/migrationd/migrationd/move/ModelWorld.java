@@ -521,7 +521,7 @@ final class ModelWorld implements Cloneable {
             }
             case PAUSE -> {
                 boolean can = qemu.status() == QemuStatus.POSTCOPY_ACTIVE
-                        || qemu.status() == QemuStatus.POSTCOPY_RECOVER && !old;
+                        || (qemu.status() == QemuStatus.POSTCOPY_RECOVER && !old);
                 if (can) {
                     targetQemu = qemu.with(QemuStatus.POSTCOPY_PAUSED);
                     path = path.closeTarget();
@@ -608,7 +608,7 @@ final class ModelWorld implements Cloneable {
 
     private void lives(Setting setting, List<Next> next) {
         boolean more = faults < setting.faults;
-        if (sourceLife == Life.DOOMED || sourceLife == Life.UP && more && source.phase() != SourcePhase.NEW) {
+        if (sourceLife == Life.DOOMED || (sourceLife == Life.UP && more && source.phase() != SourcePhase.NEW)) {
             add(next, sourceLife == Life.UP, "source daemon dies", w -> {
                 w.sourceLife = Life.DOWN;
                 w.sessionLost();
@@ -618,7 +618,7 @@ final class ModelWorld implements Cloneable {
                 w.gateAsked = false;
             });
         }
-        if (targetLife == Life.DOOMED || targetLife == Life.UP && more) {
+        if (targetLife == Life.DOOMED || (targetLife == Life.UP && more)) {
             add(next, targetLife == Life.UP, "target daemon dies", w -> {
                 w.targetLife = Life.DOWN;
                 w.sessionLost();
