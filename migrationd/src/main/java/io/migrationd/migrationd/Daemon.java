@@ -8,6 +8,7 @@ import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.guest.parked.RamBudget;
 import io.migrationd.migrationd.guest.process.DescriptorStore;
 import io.migrationd.migrationd.guest.process.GuestListener;
+import io.migrationd.migrationd.guest.qemu.GuestDefinitions;
 import io.migrationd.migrationd.journal.MigrationLedger;
 import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
@@ -93,7 +94,9 @@ public final class Daemon implements AutoCloseable {
                 "guest listener",
                 GuestListener.open(config.paths().guestSocket(), guests, GuestListener.Limits.DEFAULT, store));
         ControlServer control = started(
-                "control", new ControlServer(config.control(), config.paths(), guests, events, facts(), meters));
+                "control",
+                new ControlServer(
+                        config.control(), config.paths(), guests, qemuGuests(config), events, facts(), meters));
         control.start();
         guests.onChange(control::guestAdded, control::guestRemoved, listener::forget);
         // Stopped first: an engine needs its guest's connection and memory to put things right.
@@ -129,6 +132,11 @@ public final class Daemon implements AutoCloseable {
         } catch (java.nio.channels.OverlappingFileLockException e) {
             return null;
         }
+    }
+
+    private static QemuGuestCatalog qemuGuests(DaemonConfig config) {
+        GuestDefinitions definitions = new GuestDefinitions(config.paths().guestDefinitions());
+        return new QemuGuestCatalog(definitions, version(), InstantSource.system());
     }
 
     private static DaemonFacts facts() {

@@ -53,7 +53,9 @@ class IncomingQemuIT {
         assertThat(facts.runState().name()).isEqualTo("inmigrate");
         started.monitor().migrateIncoming("unix:" + folder.resolve("s"));
         // Its session is its own: nothing that happens to ours reaches it.
-        assertThat(Files.readString(Path.of("/proc", Long.toString(id.pid()), "stat")).split("\\) ", 2)[1].split(" ")[3])
+        assertThat(Files.readString(Path.of("/proc", Long.toString(id.pid()), "stat"))
+                        .split("\\) ", 2)[1]
+                        .split(" ")[3])
                 .isEqualTo(Long.toString(id.pid()));
 
         // As a restarted daemon does it: by what the journal says, over a new connection.
@@ -98,7 +100,8 @@ class IncomingQemuIT {
         assertThat(qemu.parameters()).contains("downtime-limit");
         assertThat(folder.resolve("p")).isEmptyDirectory();
         // The second time it is known.
-        assertThat(probe.collect(Optional.of(definition), List.of()).qemu().orElseThrow()).isSameAs(qemu);
+        assertThat(probe.collect(Optional.of(definition), List.of()).qemu().orElseThrow())
+                .isSameAs(qemu);
 
         IncomingQemu.Started started = start(definition);
         TargetFacts taken = probe.collect(Optional.of(definition), List.of());
@@ -120,7 +123,8 @@ class IncomingQemuIT {
                 qmp = "%s"
                 [incoming]
                 argv = ["%s", "-accel", "tcg", "-nodefaults", "-display", "none", "-machine", "pc", "-m", "64"]
-                """.formatted(UUID.randomUUID(), folder.resolve("q"), binary.path().orElseThrow()));
+                """.formatted(
+                        UUID.randomUUID(), folder.resolve("q"), binary.path().orElseThrow()));
         return new GuestDefinitions(folder).find("web01").orElseThrow();
     }
 }

@@ -83,11 +83,12 @@ public final class ControlServer implements AutoCloseable {
             ControlConfig config,
             PathsConfig paths,
             GuestDirectory directory,
+            QemuGuestViews qemus,
             EventHub events,
             DaemonFacts facts,
             Meters meters)
             throws IOException {
-        this(config, paths, directory, events, facts, meters, new AccessPolicy(config, ownUid())::roleOf);
+        this(config, paths, directory, qemus, events, facts, meters, new AccessPolicy(config, ownUid())::roleOf);
     }
 
     /** The same with a policy of its own, for tests that cannot change their user. */
@@ -95,6 +96,7 @@ public final class ControlServer implements AutoCloseable {
             ControlConfig config,
             PathsConfig paths,
             GuestDirectory directory,
+            QemuGuestViews qemus,
             EventHub events,
             DaemonFacts facts,
             Meters meters,
@@ -107,7 +109,7 @@ public final class ControlServer implements AutoCloseable {
         this.facts = facts;
         this.meters = meters;
         this.access = access;
-        this.commands = new Commands(directory, facts, InstantSource.system());
+        this.commands = new Commands(directory, qemus, facts, InstantSource.system());
         this.selector = AFUNIXSelectorProvider.provider().openSelector();
     }
 

@@ -31,9 +31,10 @@ final class ControlFixture implements AutoCloseable {
     }
 
     ControlFixture(Path directory, ControlConfig config, Function<Peer, Optional<Role>> access) throws IOException {
-        paths = new PathsConfig(directory, directory.resolve("state"), directory.resolve("guest.sock"), directory.resolve("guests.d"));
+        paths = new PathsConfig(
+                directory, directory.resolve("state"), directory.resolve("guest.sock"), directory.resolve("guests.d"));
         DaemonFacts facts = new DaemonFacts("0.1.0", 4711, Instant.now(), () -> Map.of("uffd-wp-async", true));
-        server = new ControlServer(config, paths, guests, events, facts, meters, access);
+        server = new ControlServer(config, paths, guests, new FakeQemus(), events, facts, meters, access);
         server.start();
     }
 

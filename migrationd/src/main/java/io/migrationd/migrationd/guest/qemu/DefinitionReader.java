@@ -139,8 +139,14 @@ final class DefinitionReader {
             }
             argv.add(argument);
         }
-        if (!(raw instanceof TomlArray) || argv.isEmpty() || argv.size() > MAX_ARGUMENTS || argv.getFirst().isBlank()) {
-            throw wrong(key, raw instanceof TomlArray ? argv : raw, "a list of 1 to %d strings, the program first".formatted(MAX_ARGUMENTS));
+        if (!(raw instanceof TomlArray)
+                || argv.isEmpty()
+                || argv.size() > MAX_ARGUMENTS
+                || argv.getFirst().isBlank()) {
+            throw wrong(
+                    key,
+                    raw instanceof TomlArray ? argv : raw,
+                    "a list of 1 to %d strings, the program first".formatted(MAX_ARGUMENTS));
         }
         return Optional.of(List.copyOf(argv));
     }
@@ -203,7 +209,9 @@ final class DefinitionReader {
         String allowed = Stream.of(values).map(text).map(v -> '"' + v + '"').collect(Collectors.joining(", "));
         return one(
                         "move." + name,
-                        raw -> Stream.of(values).filter(value -> text.apply(value).equals(raw)).findFirst(),
+                        raw -> Stream.of(values)
+                                .filter(value -> text.apply(value).equals(raw))
+                                .findFirst(),
                         allowed)
                 .orElse(fallback);
     }

@@ -58,7 +58,11 @@ public final class GuestDefinitions {
         try (DirectoryStream<Path> stream = Files.newDirectoryStream(directory, "*" + SUFFIX)) {
             for (Path file : stream) {
                 if (++files > MAX_FILES) {
-                    problem(problems, directory, "more files", "at most %d, of which the first are read".formatted(MAX_FILES));
+                    problem(
+                            problems,
+                            directory,
+                            "more files",
+                            "at most %d, of which the first are read".formatted(MAX_FILES));
                     break;
                 }
                 readFile(file, definitions, problems);
@@ -118,25 +122,37 @@ public final class GuestDefinitions {
             if (bytes.length > MAX_FILE_BYTES) {
                 throw new ConfigException(file.toString(), "too long", "at most %d bytes".formatted(MAX_FILE_BYTES));
             }
-            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(bytes))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw new ConfigException(file.toString(), "not UTF-8", "TOML 1.0", e);
         }
     }
 
     /** Two definitions with one uuid or one socket: nobody can say which is meant, so neither counts. */
-    private static void dropTwins(SortedMap<String, GuestDefinition> definitions, SortedMap<Path, ConfigException> problems) {
+    private static void dropTwins(
+            SortedMap<String, GuestDefinition> definitions, SortedMap<Path, ConfigException> problems) {
         Map<Object, List<GuestDefinition>> byIdentity = new HashMap<>();
         for (GuestDefinition definition : definitions.values()) {
-            byIdentity.computeIfAbsent(definition.uuid(), key -> new ArrayList<>()).add(definition);
-            byIdentity.computeIfAbsent(definition.qmp(), key -> new ArrayList<>()).add(definition);
+            byIdentity
+                    .computeIfAbsent(definition.uuid(), key -> new ArrayList<>())
+                    .add(definition);
+            byIdentity
+                    .computeIfAbsent(definition.qmp(), key -> new ArrayList<>())
+                    .add(definition);
         }
         byIdentity.forEach((identity, twins) -> {
             if (twins.size() > 1) {
                 List<String> names = twins.stream().map(GuestDefinition::name).toList();
                 for (GuestDefinition twin : twins) {
                     definitions.remove(twin.name());
-                    problem(problems, twin.file(), identity + " of " + names, "a uuid and a qmp that no other definition has");
+                    problem(
+                            problems,
+                            twin.file(),
+                            identity + " of " + names,
+                            "a uuid and a qmp that no other definition has");
                 }
             }
         });

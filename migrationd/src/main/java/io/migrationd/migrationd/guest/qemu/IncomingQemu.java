@@ -83,7 +83,8 @@ public final class IncomingQemu {
         long until = System.nanoTime() + deadline.toNanos();
         Process child = launch(definition.commandLine(template, run), run);
         QemuProcessId id = QemuProcessId.of(child.pid())
-                .orElseThrow(() -> new GuestException("QEMU %s ended at once: %s".formatted(definition.name(), tail(run))));
+                .orElseThrow(
+                        () -> new GuestException("QEMU %s ended at once: %s".formatted(definition.name(), tail(run))));
         IncomingQemu qemu = new IncomingQemu(definition.name(), run, id);
         log.atInfo()
                 .addKeyValue("guest", definition.name())
@@ -139,7 +140,10 @@ public final class IncomingQemu {
         if (!ended(KILL_DEADLINE)) {
             throw new GuestException("QEMU %s, process %d, does not end".formatted(name, process.pid()));
         }
-        log.atInfo().addKeyValue("guest", name).addKeyValue("pid", process.pid()).log("incoming QEMU ended");
+        log.atInfo()
+                .addKeyValue("guest", name)
+                .addKeyValue("pid", process.pid())
+                .log("incoming QEMU ended");
         cleanRun(run, Optional.of(LOG));
     }
 
@@ -154,7 +158,10 @@ public final class IncomingQemu {
         try (monitor) {
             monitor.quit();
         } catch (QmpException | QmpConnectionException e) {
-            log.atDebug().addKeyValue("guest", name).addKeyValue("reason", e.getMessage()).log("QEMU did not quit");
+            log.atDebug()
+                    .addKeyValue("guest", name)
+                    .addKeyValue("reason", e.getMessage())
+                    .log("QEMU did not quit");
         }
     }
 
@@ -184,7 +191,8 @@ public final class IncomingQemu {
             cleanRun(run, Optional.empty());
             Files.createDirectories(run);
             Files.setPosixFilePermissions(run, PosixFilePermissions.fromString("rwx------"));
-            // setsid runs the program in its own place: the pid stays. A signal to the daemon's group does not reach it.
+            // setsid runs the program in its own place: the pid stays. A signal to the daemon's group does not reach
+            // it.
             ProcessBuilder builder = new ProcessBuilder(
                     Stream.concat(Stream.of("setsid"), command.stream()).toList());
             builder.environment()

@@ -21,8 +21,8 @@ public record MoveDefaults(
         AfterSuccess afterSuccess,
         int retries) {
     /** Without a {@code [move]} table. */
-    public static final MoveDefaults NONE = new MoveDefaults(
-            300, 3_000, 0, PostcopyUse.NEVER, false, 0, false, false, AfterSuccess.QUIT, 3);
+    public static final MoveDefaults NONE =
+            new MoveDefaults(300, 3_000, 0, PostcopyUse.NEVER, false, 0, false, false, AfterSuccess.QUIT, 3);
 
     /** When a move may go on in postcopy. */
     public enum PostcopyUse {

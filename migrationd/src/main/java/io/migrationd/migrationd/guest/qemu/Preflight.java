@@ -83,7 +83,10 @@ public final class Preflight {
                 .ifPresent(uuid -> error(
                         "uuid-differs", "the QEMU has uuid %s, its definition here says %s", uuid, wishes.uuid()));
         if (source.uuid().isEmpty()) {
-            error("uuid-differs", "the QEMU has no uuid, its definition here says %s: start it with -uuid", wishes.uuid());
+            error(
+                    "uuid-differs",
+                    "the QEMU has no uuid, its definition here says %s: start it with -uuid",
+                    wishes.uuid());
         }
         String state = source.runState().name();
         if (!MOVABLE_STATES.contains(state)) {
@@ -121,9 +124,7 @@ public final class Preflight {
     }
 
     private void requirePostcopyWithMultifd(String end, QemuVersion version) {
-        if (wantsPostcopy()
-                && wishes.move().multifdChannels() > 0
-                && version.compareTo(POSTCOPY_WITH_MULTIFD) < 0) {
+        if (wantsPostcopy() && wishes.move().multifdChannels() > 0 && version.compareTo(POSTCOPY_WITH_MULTIFD) < 0) {
             error(
                     "postcopy-multifd",
                     "postcopy with multifd needs QEMU %s or later; the %s has %s",
@@ -145,7 +146,11 @@ public final class Preflight {
         if (!left.isPositive()) {
             error("certificate-expired", "a certificate of the link has expired at %s", expires);
         } else if (left.compareTo(CERTIFICATE_WARNING) < 0) {
-            warning("certificate-expires", "a certificate of the link expires in %d days, at %s", left.toDays(), expires);
+            warning(
+                    "certificate-expires",
+                    "a certificate of the link expires in %d days, at %s",
+                    left.toDays(),
+                    expires);
         }
     }
 
@@ -168,8 +173,8 @@ public final class Preflight {
         }
         target.uuid()
                 .filter(uuid -> !uuid.equals(wishes.uuid()))
-                .ifPresent(uuid -> error(
-                        "uuid-differs", "the definitions say uuid %s here and %s there", wishes.uuid(), uuid));
+                .ifPresent(uuid ->
+                        error("uuid-differs", "the definitions say uuid %s here and %s there", wishes.uuid(), uuid));
         if (wantsPostcopy() && !target.userfaultfd()) {
             error(
                     "userfaultfd",

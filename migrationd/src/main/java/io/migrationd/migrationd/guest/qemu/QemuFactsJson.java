@@ -163,14 +163,15 @@ public final class QemuFactsJson {
     }
 
     private static ObjectNode version(QemuVersion version) {
-        return object().put("major", version.major()).put("minor", version.minor()).put("micro", version.micro());
+        return object().put("major", version.major())
+                .put("minor", version.minor())
+                .put("micro", version.micro());
     }
 
     private static QemuVersion version(StrictObject in) throws FactsException {
         QemuVersion version = new QemuVersion(
-                (int) in.number("major", 0, MAX_VERSION),
-                (int) in.number("minor", 0, MAX_VERSION),
-                (int) in.number("micro", 0, MAX_VERSION));
+                (int) in.number("major", 0, MAX_VERSION), (int) in.number("minor", 0, MAX_VERSION), (int)
+                        in.number("micro", 0, MAX_VERSION));
         in.end();
         return version;
     }

@@ -114,8 +114,8 @@ public final class TargetProbe {
     }
 
     private QemuAbilities ask(Path program) throws IOException, QmpException {
-        Incoming.Start template = new Incoming.Start(
-                List.of(program.toString(), "-machine", "none", "-nodefaults", "-display", "none"));
+        Incoming.Start template =
+                new Incoming.Start(List.of(program.toString(), "-machine", "none", "-nodefaults", "-display", "none"));
         // A guest's name never begins with a dot, so that this is nobody's directory.
         GuestDefinition nobody = new GuestDefinition(
                 ".probe",

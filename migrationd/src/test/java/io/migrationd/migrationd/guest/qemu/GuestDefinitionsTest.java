@@ -172,8 +172,7 @@ class GuestDefinitionsTest {
     @Test
     void takesNoFileThatEverybodyMayWrite() throws Exception {
         write("web01", LEAST);
-        Files.setPosixFilePermissions(
-                directory.resolve("web01.toml"), PosixFilePermissions.fromString("rw-rw-rw-"));
+        Files.setPosixFilePermissions(directory.resolve("web01.toml"), PosixFilePermissions.fromString("rw-rw-rw-"));
         assertThatThrownBy(() -> definitions().find("web01")).hasMessageContaining("that others cannot write");
     }
 
@@ -188,8 +187,18 @@ class GuestDefinitionsTest {
     void appendsWhatTheTemplateDoesNotSay() throws Exception {
         assertThat(commandLine("\"q\", \"-m\", \"64\""))
                 .containsExactly(
-                        "q", "-m", "64", "-name", "web01", "-uuid", UUID_1,
-                        "-qmp", "unix:/run/q/web01.qmp,server=on,wait=off", "-S", "-incoming", "defer");
+                        "q",
+                        "-m",
+                        "64",
+                        "-name",
+                        "web01",
+                        "-uuid",
+                        UUID_1,
+                        "-qmp",
+                        "unix:/run/q/web01.qmp,server=on,wait=off",
+                        "-S",
+                        "-incoming",
+                        "defer");
     }
 
     @Test
@@ -198,8 +207,18 @@ class GuestDefinitionsTest {
                         "\"q\", \"-S\", \"-uuid\", \"{uuid}\", \"-name\", \"{name},debug-threads=on\", \"-chardev\","
                                 + " \"socket,path={qmp},id=m\", \"-serial\", \"file:{run}/serial$1\""))
                 .containsExactly(
-                        "q", "-S", "-uuid", UUID_1, "-name", "web01,debug-threads=on", "-chardev",
-                        "socket,path=/run/q/web01.qmp,id=m", "-serial", "file:/r/web01/serial$1", "-incoming", "defer");
+                        "q",
+                        "-S",
+                        "-uuid",
+                        UUID_1,
+                        "-name",
+                        "web01,debug-threads=on",
+                        "-chardev",
+                        "socket,path=/run/q/web01.qmp,id=m",
+                        "-serial",
+                        "file:/r/web01/serial$1",
+                        "-incoming",
+                        "defer");
     }
 
     private List<String> commandLine(String argv) throws Exception {

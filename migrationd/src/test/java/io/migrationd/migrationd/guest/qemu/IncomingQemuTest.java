@@ -49,10 +49,14 @@ class IncomingQemuTest {
     void endsOneThatOpensNoMonitorAlsoIfItDoesNotWantTo() throws Exception {
         Path pid = directory.resolve("pid");
         assertThatThrownBy(() -> start(
-                        Duration.ofSeconds(1), "sh", "-c", "trap '' TERM; echo $$ > %s; exec 2>&1; while :; do sleep 1; done".formatted(pid)))
+                        Duration.ofSeconds(1),
+                        "sh",
+                        "-c",
+                        "trap '' TERM; echo $$ > %s; exec 2>&1; while :; do sleep 1; done".formatted(pid)))
                 .hasMessageContaining("no monitor at")
                 .hasMessageContaining("it printed: (it printed nothing)");
-        assertThat(QemuProcessId.of(Long.parseLong(Files.readString(pid).strip())).filter(QemuProcessId::isAlive))
+        assertThat(QemuProcessId.of(Long.parseLong(Files.readString(pid).strip()))
+                        .filter(QemuProcessId::isAlive))
                 .isEmpty();
     }
 
@@ -76,8 +80,10 @@ class IncomingQemuTest {
         Process process = new ProcessBuilder("sleep", "60").start();
         QemuProcessId id = QemuProcessId.of(process.pid()).orElseThrow();
         assertThat(id.isAlive()).isTrue();
-        assertThat(new QemuProcessId(id.pid(), id.startTicks() + 1, id.bootId()).isAlive()).isFalse();
-        assertThat(new QemuProcessId(id.pid(), id.startTicks(), "other").isAlive()).isFalse();
+        assertThat(new QemuProcessId(id.pid(), id.startTicks() + 1, id.bootId()).isAlive())
+                .isFalse();
+        assertThat(new QemuProcessId(id.pid(), id.startTicks(), "other").isAlive())
+                .isFalse();
         process.destroyForcibly().waitFor();
         assertThat(id.isAlive()).isFalse();
         assertThat(QemuProcessId.of(Long.MAX_VALUE)).isEmpty();

@@ -35,13 +35,22 @@ class PreflightTest {
                 row("migration-under-way", "postcopy-paused", s -> s.migration = "postcopy-paused"),
                 row("migration-under-way", "teleporting", s -> s.migration = "teleporting"),
                 row("blocked", "disk is local", s -> s.blocked = List.of("disk is local")),
-                row("capability", "source's QEMU 7.2.22 has no capability return-path", s -> s.capabilities.remove("return-path")),
-                row("parameter", "source's QEMU 7.2.22 has no parameter downtime-limit", s -> s.parameters.remove("downtime-limit")),
+                row(
+                        "capability",
+                        "source's QEMU 7.2.22 has no capability return-path",
+                        s -> s.capabilities.remove("return-path")),
+                row(
+                        "parameter",
+                        "source's QEMU 7.2.22 has no parameter downtime-limit",
+                        s -> s.parameters.remove("downtime-limit")),
                 row("~cpu-model-host", "host", s -> s.cpu = "host"),
                 row("preempt-alone", "needs postcopy", s -> s.preempt = true),
                 row("link", "refused", s -> s.link = Optional.of("refused")),
                 row("certificate-expired", "expired at", s -> s.certificate = Optional.of(SampleFacts.NOW)),
-                row("~certificate-expires", "in 29 days", s -> s.certificate = Optional.of(SampleFacts.NOW.plus(Duration.ofDays(29)))),
+                row(
+                        "~certificate-expires",
+                        "in 29 days",
+                        s -> s.certificate = Optional.of(SampleFacts.NOW.plus(Duration.ofDays(29)))),
                 row("~daemon-version", "1.0 here and 2.0 there", s -> s.targetDaemon = "2.0"),
                 row("~target-unknown", "cannot start", s -> s.problems = List.of("cannot start")),
                 row("name-clash", "web01 runs there", s -> s.clashes = List.of("web01 runs there")),
@@ -51,9 +60,15 @@ class PreflightTest {
                 }),
                 row("no-incoming", "no [incoming]", s -> s.way = Way.NONE),
                 row("~kvm", "KVM", s -> s.kvm = true),
-                row("memory", "has 1330 MiB available; the guest's 1024 MiB and a margin of 307 MiB", s -> s.available = 1330 << 20),
+                row(
+                        "memory",
+                        "has 1330 MiB available; the guest's 1024 MiB and a margin of 307 MiB",
+                        s -> s.available = 1330 << 20),
                 row("machine-type", "no machine pc-q35-9.0", s -> s.machine = "pc-q35-9.0"),
-                row("~version-older", "6.2.0 is older than the source's 7.2.22", s -> s.targetVersion = new QemuVersion(6, 2, 0)),
+                row(
+                        "~version-older",
+                        "6.2.0 is older than the source's 7.2.22",
+                        s -> s.targetVersion = new QemuVersion(6, 2, 0)),
                 row("cpu-model", "no CPU model EPYC", s -> s.cpu = "EPYC"),
                 row("capability", "destination's QEMU 10.0.13 has no capability xbzrle", s -> {
                     s.xbzrle = true;

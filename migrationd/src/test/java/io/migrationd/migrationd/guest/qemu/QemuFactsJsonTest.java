@@ -23,17 +23,20 @@ class QemuFactsJsonTest {
         facts.waits();
         facts.clashes = List.of("c");
         facts.problems = List.of("p");
-        assertThat(QemuFactsJson.decode(wire(QemuFactsJson.encode(facts.source())))).isEqualTo(facts.source());
+        assertThat(QemuFactsJson.decode(wire(QemuFactsJson.encode(facts.source()))))
+                .isEqualTo(facts.source());
         assertThat(QemuFactsJson.decodeTarget(wire(QemuFactsJson.encode(facts.target()))))
                 .isEqualTo(facts.target());
         facts.uuid = Optional.empty();
         facts.targetUuid = Optional.empty();
         facts.waiting = Optional.empty();
-        assertThat(QemuFactsJson.decode(wire(QemuFactsJson.encode(facts.source())))).isEqualTo(facts.source());
+        assertThat(QemuFactsJson.decode(wire(QemuFactsJson.encode(facts.source()))))
+                .isEqualTo(facts.source());
         assertThat(QemuFactsJson.decodeTarget(wire(QemuFactsJson.encode(facts.target()))))
                 .isEqualTo(facts.target());
         List<Problem> problems = List.of(Problem.error("a", "b"), Problem.warning("c", "d"));
-        assertThat(QemuFactsJson.decodeProblems(MAPPER.readTree(QemuFactsJson.encode(problems).toString())))
+        assertThat(QemuFactsJson.decodeProblems(
+                        MAPPER.readTree(QemuFactsJson.encode(problems).toString())))
                 .isEqualTo(problems);
     }
 
@@ -68,7 +71,8 @@ class QemuFactsJsonTest {
     @Test
     void refusesWhatIsMissing() throws Exception {
         ObjectNode whole = wire(QemuFactsJson.encode(new SampleFacts().source()));
-        List<String> names = List.copyOf(whole.properties().stream().map(entry -> entry.getKey()).toList());
+        List<String> names = List.copyOf(
+                whole.properties().stream().map(entry -> entry.getKey()).toList());
         for (String name : names) {
             if (!name.equals("uuid") && !name.equals("name")) {
                 ObjectNode json = whole.deepCopy();
@@ -97,7 +101,8 @@ class QemuFactsJsonTest {
     void cutsWhatItsOwnReaderWouldRefuse() throws Exception {
         SampleFacts facts = new SampleFacts();
         facts.blocked = List.of("x".repeat(5000));
-        assertThat(QemuFactsJson.decode(wire(QemuFactsJson.encode(facts.source()))).blockedReasons())
+        assertThat(QemuFactsJson.decode(wire(QemuFactsJson.encode(facts.source())))
+                        .blockedReasons())
                 .containsExactly("x".repeat(StrictObject.MAX_TEXT));
     }
 

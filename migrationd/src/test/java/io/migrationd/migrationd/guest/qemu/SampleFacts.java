@@ -17,7 +17,13 @@ final class SampleFacts {
     static final UUID ID = UUID.fromString("11111111-2222-3333-4444-555555555555");
     static final Instant NOW = Instant.parse("2030-01-01T00:00:00Z");
     static final SortedSet<String> CAPABILITIES = set(
-            "events", "return-path", "pause-before-switchover", "postcopy-ram", "postcopy-preempt", "multifd", "xbzrle",
+            "events",
+            "return-path",
+            "pause-before-switchover",
+            "postcopy-ram",
+            "postcopy-preempt",
+            "multifd",
+            "xbzrle",
             "auto-converge");
     static final SortedSet<String> PARAMETERS = set("downtime-limit", "max-bandwidth", "multifd-channels");
 
@@ -28,8 +34,8 @@ final class SampleFacts {
     int vcpus = 2;
     boolean kvm;
     long ram = 1L << 30;
-    List<QemuBlock> blocks =
-            new ArrayList<>(List.of(new QemuBlock("pc.ram", 4096, 1 << 30, 1 << 30), new QemuBlock("acpi", 4096, 5, 9)));
+    List<QemuBlock> blocks = new ArrayList<>(
+            List.of(new QemuBlock("pc.ram", 4096, 1 << 30, 1 << 30), new QemuBlock("acpi", 4096, 5, 9)));
     SortedSet<String> capabilities = new TreeSet<>(CAPABILITIES);
     SortedSet<String> parameters = new TreeSet<>(PARAMETERS);
     QemuRunState state = new QemuRunState("running", true);
@@ -85,8 +91,7 @@ final class SampleFacts {
                 targetDaemon,
                 targetUuid,
                 way,
-                Optional.of(
-                        new QemuAbilities(targetVersion, machines, cpus, targetCapabilities, targetParameters)),
+                Optional.of(new QemuAbilities(targetVersion, machines, cpus, targetCapabilities, targetParameters)),
                 waiting,
                 false,
                 userfaultfd,
@@ -100,8 +105,7 @@ final class SampleFacts {
         return new MoveWishes(
                 "web01",
                 ID,
-                new MoveDefaults(
-                        300, 3000, 0, postcopy, preempt, multifd, xbzrle, autoConverge, AfterSuccess.QUIT, 3),
+                new MoveDefaults(300, 3000, 0, postcopy, preempt, multifd, xbzrle, autoConverge, AfterSuccess.QUIT, 3),
                 "1.0",
                 link,
                 certificate,
