@@ -105,7 +105,7 @@ public final class Daemon implements AutoCloseable {
         ControlServer control = started(
                 "control",
                 new ControlServer(
-                        config.control(), config.paths(), guests, moves.operations(), events, facts(), meters));
+                        config.control(), config.paths(), guests, qemuGuests(config), moves.operations(), events, facts(), meters));
         control.start();
         guests.onChange(control::guestAdded, control::guestRemoved, listener::forget);
         // Stopped first: an engine needs its guest's connection and memory to put things right.
@@ -175,6 +175,11 @@ public final class Daemon implements AutoCloseable {
         } catch (java.nio.channels.OverlappingFileLockException e) {
             return null;
         }
+    }
+
+    private static QemuGuestCatalog qemuGuests(DaemonConfig config) {
+        GuestDefinitions definitions = new GuestDefinitions(config.paths().guestDefinitions());
+        return new QemuGuestCatalog(definitions, version(), InstantSource.system());
     }
 
     private static DaemonFacts facts() {

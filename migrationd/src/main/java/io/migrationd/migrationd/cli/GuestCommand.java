@@ -37,6 +37,29 @@ final class GuestCommand {
         }
     }
 
+    @Command(
+            name = "definitions",
+            description = "Lists the QEMU guests that this host has definitions of, and what is wrong in its files.")
+    int definitions() throws QmpException, DaemonUnreachableException {
+        try (QmpClient daemon = main.connect()) {
+            JsonObject listing = daemon.query("guest-definitions", Map.of());
+            main.print(listing, QemuText.definitions(listing));
+            return ExitCode.DONE.code();
+        }
+    }
+
+    @Command(
+            name = "check",
+            description =
+                    "Looks for what stands in the way of a move of a QEMU guest, on this host. 3 if there is such.")
+    int check(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
+        try (QmpClient daemon = main.connect()) {
+            JsonObject check = new GuestClient(daemon, name).command("guest-check");
+            main.print(check, QemuText.check(check));
+            return (QemuText.movable(check) ? ExitCode.DONE : ExitCode.REFUSED).code();
+        }
+    }
+
     @Command(name = "park", description = "Creates an empty parked guest that waits for an incoming migration.")
     int park(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
         return change("guest-park", name, "parked");

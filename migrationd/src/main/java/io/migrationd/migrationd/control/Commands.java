@@ -38,14 +38,21 @@ final class Commands {
     private static final BigInteger LONG_MAX = BigInteger.valueOf(Long.MAX_VALUE);
 
     private final GuestDirectory directory;
+    private final QemuGuestViews qemus;
     private final MoveOperations moves;
     private final DaemonFacts facts;
     private final InstantSource clock;
     /** Two clients that each set one parameter or capability of a guest must not undo each other. */
     private final Object settingsLock = new Object();
 
-    Commands(GuestDirectory directory, MoveOperations moves, DaemonFacts facts, InstantSource clock) {
+    Commands(
+            GuestDirectory directory,
+            QemuGuestViews qemus,
+            MoveOperations moves,
+            DaemonFacts facts,
+            InstantSource clock) {
         this.directory = directory;
+        this.qemus = qemus;
         this.moves = moves;
         this.facts = facts;
         this.clock = clock;
@@ -115,6 +122,12 @@ final class Commands {
                         new CommandException(ErrorClass.DEVICE_NOT_FOUND, "Guest '%s' not found".formatted(name)));
     }
 
+    private QemuGuestViews.Check findQemu(String name) throws CommandException {
+        return qemus.check(name)
+                .orElseThrow(() -> new CommandException(
+                        ErrorClass.DEVICE_NOT_FOUND, "No QEMU guest '%s' is defined".formatted(name)));
+    }
+
     private List<Command> daemonCommands() {
         Member guest = CommandTable.guestParameter();
         return List.of(
@@ -136,6 +149,14 @@ final class Commands {
                     directory.remove(find(arguments.string("guest")).view().name());
                     return Json.object();
                 }),
+                CommandTable.query(
+                        "guest-definitions", Types.GUEST_DEFINITIONS, arguments -> Views.definitions(qemus.list())),
+                new Command(
+                        "guest-check",
+                        Role.OBSERVE,
+                        List.of(guest),
+                        Types.GUEST_CHECK,
+                        arguments -> Views.check(findQemu(arguments.string("guest")))),
                 CommandTable.query("daemon-status", Types.DAEMON_STATUS, arguments -> daemonStatus()));
     }
 

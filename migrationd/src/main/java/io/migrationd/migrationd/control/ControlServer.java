@@ -83,12 +83,13 @@ public final class ControlServer implements AutoCloseable {
             ControlConfig config,
             PathsConfig paths,
             GuestDirectory directory,
+            QemuGuestViews qemus,
             MoveOperations moves,
             EventHub events,
             DaemonFacts facts,
             Meters meters)
             throws IOException {
-        this(config, paths, directory, moves, events, facts, meters, new AccessPolicy(config, ownUid())::roleOf);
+        this(config, paths, directory, qemus, moves, events, facts, meters, new AccessPolicy(config, ownUid())::roleOf);
     }
 
     /** The same with a policy of its own, for tests that cannot change their user. */
@@ -96,6 +97,7 @@ public final class ControlServer implements AutoCloseable {
             ControlConfig config,
             PathsConfig paths,
             GuestDirectory directory,
+            QemuGuestViews qemus,
             MoveOperations moves,
             EventHub events,
             DaemonFacts facts,
@@ -109,7 +111,7 @@ public final class ControlServer implements AutoCloseable {
         this.facts = facts;
         this.meters = meters;
         this.access = access;
-        this.commands = new Commands(directory, moves, facts, InstantSource.system());
+        this.commands = new Commands(directory, qemus, moves, facts, InstantSource.system());
         this.selector = AFUNIXSelectorProvider.provider().openSelector();
     }
 

@@ -244,6 +244,37 @@ final class Types {
                             optional("length-bytes", INTEGER)))),
             optional("check", ANY));
 
+    static final Struct QEMU_GUEST = Struct.of(
+            "GuestDefinition",
+            required("name", STRING),
+            required("kind", GUEST_KIND),
+            required("uuid", STRING),
+            required("qmp", STRING),
+            required("reachable", BOOLEAN),
+            // QEMU's, which has more of them than we.
+            optional("run-state", STRING),
+            optional("machine-type", STRING),
+            optional("ram-bytes", INTEGER));
+
+    static final Struct GUEST_DEFINITIONS = Struct.of(
+            "GuestDefinitions",
+            required("guests", new ListOf(QEMU_GUEST)),
+            required(
+                    "problems",
+                    new ListOf(
+                            Struct.of("GuestDefinitionProblem", required("file", STRING), required("text", STRING)))));
+
+    static final Struct GUEST_CHECK = Struct.of(
+            "GuestCheck",
+            required("guest", QEMU_GUEST),
+            required(
+                    "problems",
+                    new ListOf(Struct.of(
+                            "GuestCheckProblem",
+                            required("code", STRING),
+                            required("severity", QmpType.enumeration("GuestCheckSeverity", "error", "warning")),
+                            required("text", STRING)))));
+
     static final Struct DAEMON_STATUS = Struct.of(
             "DaemonStatus",
             required("version", STRING),

@@ -1,8 +1,10 @@
 package io.migrationd.migrationd.control;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.migrationd.migrationd.control.GuestOperations.GuestView;
+import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.MigrationInfo.DowntimeSplit;
 import io.migrationd.migrationd.session.MigrationInfo.RamCounters;
@@ -220,5 +222,41 @@ final class Views {
         if (value != null) {
             json.put(name, value);
         }
+    }
+
+    static JsonNode definitions(QemuGuestViews.Listing listing) {
+        ObjectNode json = Json.object();
+        ArrayNode guests = json.putArray("guests");
+        listing.guests().forEach(guest -> guests.add(qemuGuest(guest)));
+        ArrayNode problems = json.putArray("problems");
+        listing.problems()
+                .forEach(problem ->
+                        problems.addObject().put("file", problem.file()).put("text", problem.text()));
+        return json;
+    }
+
+    static JsonNode check(QemuGuestViews.Check check) {
+        ObjectNode json = Json.object();
+        json.set("guest", qemuGuest(check.guest()));
+        ArrayNode problems = json.putArray("problems");
+        check.problems()
+                .forEach(problem -> problems.addObject()
+                        .put("code", problem.code())
+                        .put("severity", problem.severity().jsonName())
+                        .put("text", problem.text()));
+        return json;
+    }
+
+    private static ObjectNode qemuGuest(QemuGuestViews.View guest) {
+        ObjectNode json = Json.object();
+        json.put("name", guest.name());
+        json.put("kind", GuestKind.QEMU.jsonName());
+        json.put("uuid", guest.uuid());
+        json.put("qmp", guest.qmp());
+        json.put("reachable", guest.reachable());
+        guest.runState().ifPresent(state -> json.put("run-state", state));
+        guest.machineType().ifPresent(type -> json.put("machine-type", type));
+        guest.ramBytes().ifPresent(bytes -> json.put("ram-bytes", bytes));
+        return json;
     }
 }

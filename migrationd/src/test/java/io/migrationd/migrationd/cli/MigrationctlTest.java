@@ -44,6 +44,64 @@ class MigrationctlTest {
         }
     }
 
+    private static final String VM = """
+            {"name":"vm1","kind":"qemu","uuid":"u1","qmp":"/run/vm1","reachable":true,"run-state":"running",\
+            "machine-type":"pc-i440fx-7.2","ram-bytes":67108864}""";
+    private static final String SILENT_VM =
+            "{\"name\":\"vm2\",\"kind\":\"qemu\",\"uuid\":\"u2\",\"qmp\":\"/run/vm2\",\"reachable\":false}";
+
+    @Test
+    void guestDefinitionsListsGuestsAndWrongFiles() throws Exception {
+        String listing = "{\"guests\":[%s,%s],\"problems\":[{\"file\":\"/g/x.toml\",\"text\":\"kind = 5\"}]}";
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("guest-definitions", listing.formatted(VM, SILENT_VM))
+                .start()) {
+            assertThat(CommandRun.of(daemon.socket(), "guest", "definitions")).isEqualTo(new CommandRun(0, """
+                    vm1 running
+                      uuid         u1
+                      qmp          /run/vm1
+                      machine      pc-i440fx-7.2
+                      ram          64.0 MiB
+                    vm2 does not answer
+                      uuid         u2
+                      qmp          /run/vm2
+                    /g/x.toml is no definition
+                      error        kind = 5
+                    """, ""));
+        }
+    }
+
+    @Test
+    void guestCheckIsThreeWhereSomethingStandsInTheWay() throws Exception {
+        String problems = "[{\"code\":\"unreachable\",\"severity\":\"error\",\"text\":\"nobody listens\"}]";
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("guest-check", "{\"guest\":%s,\"problems\":%s}".formatted(SILENT_VM, problems))
+                .start()) {
+            assertThat(CommandRun.of(daemon.socket(), "guest", "check", "vm2")).isEqualTo(new CommandRun(3, """
+                    vm2 does not answer
+                      uuid         u2
+                      qmp          /run/vm2
+                      error        unreachable: nobody listens
+                    """, ""));
+            assertThat(daemon.received())
+                    .containsExactly("{\"execute\":\"guest-check\",\"arguments\":{\"guest\":\"vm2\"}}");
+        }
+    }
+
+    @Test
+    void guestCheckIsZeroWithWarningsOnly() throws Exception {
+        String problems = "[{\"code\":\"auto-converge\",\"severity\":\"warning\",\"text\":\"it freezes\"}]";
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("guest-check", "{\"guest\":%s,\"problems\":%s}".formatted(VM, problems))
+                .start()) {
+            CommandRun run = CommandRun.of(daemon.socket(), "guest", "check", "vm1");
+            assertThat(run.exitCode()).isZero();
+            assertThat(run.out())
+                    .contains("  warning      auto-converge: it freezes")
+                    .endsWith("  result       nothing here stands in the way of a move\n");
+        }
+    }
+
     @Test
     void guestListAsJsonIsWhatTheDaemonSent() throws Exception {
         try (FakeDaemon daemon = FakeDaemon.at(directory)

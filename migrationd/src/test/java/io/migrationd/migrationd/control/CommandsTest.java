@@ -199,6 +199,31 @@ class CommandsTest {
     }
 
     @Test
+    void listsDefinitionsOfQemuGuests() throws IOException {
+        try (QmpTestClient client = fixture.daemonClient()) {
+            assertThat(client.ask(execute("guest-definitions", "{}"))).isEqualTo("""
+                    {"return": {"guests": [{"name": "vm1", "kind": "qemu", "uuid": "u1", "qmp": "/run/vm1", \
+                    "reachable": true, "run-state": "running", "machine-type": "pc-i440fx-7.2", "ram-bytes": 64}, \
+                    {"name": "vm2", "kind": "qemu", "uuid": "u2", "qmp": "/run/vm2", "reachable": false}], \
+                    "problems": [{"file": "/g/x.toml", "text": "kind = 5"}]}}""");
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+        vm1  | "reachable": true, "run-state": "running", "machine-type": "pc-i440fx-7.2", "ram-bytes": 64}, "problems": []}}
+        vm2  | "problems": [{"code": "unreachable", "severity": "error", "text": "nobody listens"}]}}
+        x    | {"error": {"class": "GenericError", "desc": "kind = 5: allowed: \\"qemu\\""}}
+        nope | {"error": {"class": "DeviceNotFound", "desc": "No QEMU guest 'nope' is defined"}}
+        """)
+    void checksAQemuGuest(String guest, String answer) throws IOException {
+        try (QmpTestClient client = fixture.daemonClient()) {
+            assertThat(client.ask(execute("guest-check", "{\"guest\": \"%s\"}".formatted(guest))))
+                    .endsWith(answer);
+        }
+    }
+
+    @Test
     void parksAndRemovesGuests() throws IOException {
         try (QmpTestClient client = fixture.daemonClient()) {
             assertThat(client.ask(execute("guest-park", "{\"guest\": \"p1\"}"))).contains("\"name\": \"p1\"");
@@ -330,18 +355,17 @@ class CommandsTest {
     @ValueSource(booleans = {false, true})
     void resultsHaveTheTypesThatTheSchemaPromises(boolean postcopy) throws Exception {
         fixture.web.info = postcopy ? PAUSED : COMPLETED;
-        Commands commands = new Commands(
-                fixture.guests,
-                new FakeMoves(),
-                new DaemonFacts("0.1.0", 1, ControlFixture.NOW, Map::of),
-                () -> ControlFixture.NOW);
+        DaemonFacts facts = new DaemonFacts("0.1.0", 1, ControlFixture.NOW, Map::of);
+        Commands commands = new Commands(fixture.guests, new FakeQemus(), new FakeMoves(), facts, () -> ControlFixture.NOW);
         for (CommandTable table : List.of(commands.ofDaemon(), commands.ofGuest("web01"))) {
             for (Command command : table.commands()) {
                 Arguments arguments = new Arguments(Json.object());
                 if (command.parameters().stream().anyMatch(p -> p.name().equals("guest"))) {
                     arguments.members().put("guest", "web01");
                 }
-                if (command.name().startsWith("query-") || command.name().startsWith("guest-show")) {
+                if (command.name().startsWith("query-")
+                        || Set.of("guest-show", "guest-definitions", "guest-check")
+                                .contains(command.name())) {
                     command.returns().check(command.name(), command.run(arguments));
                 }
             }
