@@ -105,7 +105,14 @@ public final class Daemon implements AutoCloseable {
         ControlServer control = started(
                 "control",
                 new ControlServer(
-                        config.control(), config.paths(), guests, qemuGuests(config), moves.operations(), events, facts(), meters));
+                        config.control(),
+                        config.paths(),
+                        guests,
+                        qemuGuests(config),
+                        moves.operations(),
+                        events,
+                        facts(),
+                        meters));
         control.start();
         guests.onChange(control::guestAdded, control::guestRemoved, listener::forget);
         // Stopped first: an engine needs its guest's connection and memory to put things right.

@@ -469,8 +469,8 @@ public final class SourceMachine {
             }
             case STUCK -> {
                 boolean hangs = status == QemuStatus.POSTCOPY_ACTIVE || status == QemuStatus.POSTCOPY_RECOVER;
-                boolean waitsForIt =
-                        now.phase() == SourcePhase.RETURNING || (now.phase() == SourcePhase.PAGING && now.targetPaused());
+                boolean waitsForIt = now.phase() == SourcePhase.RETURNING
+                        || (now.phase() == SourcePhase.PAGING && now.targetPaused());
                 if (hangs && waitsForIt && !now.gone()) {
                     strand();
                 }

@@ -356,7 +356,8 @@ class CommandsTest {
     void resultsHaveTheTypesThatTheSchemaPromises(boolean postcopy) throws Exception {
         fixture.web.info = postcopy ? PAUSED : COMPLETED;
         DaemonFacts facts = new DaemonFacts("0.1.0", 1, ControlFixture.NOW, Map::of);
-        Commands commands = new Commands(fixture.guests, new FakeQemus(), new FakeMoves(), facts, () -> ControlFixture.NOW);
+        Commands commands =
+                new Commands(fixture.guests, new FakeQemus(), new FakeMoves(), facts, () -> ControlFixture.NOW);
         for (CommandTable table : List.of(commands.ofDaemon(), commands.ofGuest("web01"))) {
             for (Command command : table.commands()) {
                 Arguments arguments = new Arguments(Json.object());

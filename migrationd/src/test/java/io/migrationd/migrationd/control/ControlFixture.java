@@ -34,7 +34,8 @@ final class ControlFixture implements AutoCloseable {
         paths = new PathsConfig(
                 directory, directory.resolve("state"), directory.resolve("guest.sock"), directory.resolve("guests.d"));
         DaemonFacts facts = new DaemonFacts("0.1.0", 4711, Instant.now(), () -> Map.of("uffd-wp-async", true));
-        server = new ControlServer(config, paths, guests, new FakeQemus(), new FakeMoves(), events, facts, meters, access);
+        server = new ControlServer(
+                config, paths, guests, new FakeQemus(), new FakeMoves(), events, facts, meters, access);
         server.start();
     }
 

@@ -121,6 +121,7 @@ abstract class Lane {
         return new PeerFrame.Progress(id, received, delivered);
     }
 
+    @SuppressWarnings("NonAtomicVolatileUpdate") // The event loop alone writes it.
     final void addDelivered(long bytes) {
         if (bytes < 0 || delivered + bytes > received) {
             throw new IllegalStateException("channel %d: %d bytes delivered beyond %d of %d received"

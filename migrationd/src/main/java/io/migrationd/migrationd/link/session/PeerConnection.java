@@ -298,7 +298,7 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
             return;
         }
         // A failed write closes the connection, which is heard of by itself.
-        channel.write(bytes, channel.voidPromise());
+        var _ = channel.write(bytes, channel.voidPromise());
     }
 
     void flush() {
@@ -329,7 +329,7 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
         }
         over = true;
         if (channel != null) {
-            channel.close();
+            var _ = channel.close();
         }
         owner.closed(this, reason);
     }
@@ -339,7 +339,7 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
         if (!over && channel != null) {
             channel.flush();
             over = true;
-            channel.close();
+            var _ = channel.close();
         }
     }
 }

@@ -138,7 +138,7 @@ public final class PeerServer implements AutoCloseable, PeerConnection.Owner {
     private void greet(Channel channel) {
         if (strangers.size() >= MAX_STRANGERS) {
             log.atWarn().addKeyValue("limit", MAX_STRANGERS).log("too many callers that have said nothing");
-            channel.close();
+            var _ = channel.close();
             return;
         }
         PeerConnection.configure(channel, settings.deadMillis());

@@ -203,6 +203,7 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
         return copy;
     }
 
+    @SuppressWarnings("ReferenceEquality") // NONE is one object.
     private static void look(StreamTap tap, @Nullable ShutScanner scanner, ByteBuf bytes) {
         if (tap == StreamTap.NONE && scanner == null) {
             return;
@@ -413,7 +414,7 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
         waiting.forEach(ByteBuf::release);
         waiting.clear();
         if (socket != null) {
-            socket.close();
+            var _ = socket.close();
         }
     }
 

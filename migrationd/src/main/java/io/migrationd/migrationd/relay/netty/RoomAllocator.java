@@ -18,8 +18,7 @@ final class RoomAllocator extends DefaultMaxMessagesRecvByteBufAllocator {
     }
 
     @Override
-    @SuppressWarnings("deprecation") // The type is in the signature of the interface; there is no other.
-    public Handle newHandle() {
+    public ExtendedHandle newHandle() {
         return new MaxMessageHandle() {
             @Override
             public int guess() {

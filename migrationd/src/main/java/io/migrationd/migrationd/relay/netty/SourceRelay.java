@@ -87,7 +87,7 @@ final class SourceRelay extends BasicRelay {
         int expected = 1 + plan().multifdChannels() + (plan().preempt() ? 1 : 0);
         if (isOver() || joints().size() + unknown.size() + early.size() >= expected) {
             countRefused("more connections than the %d expected".formatted(expected));
-            channel.close();
+            var _ = channel.close();
             return;
         }
         Joint joint = new Joint(this);
@@ -280,7 +280,7 @@ final class SourceRelay extends BasicRelay {
             measuring.cancel(false);
         }
         if (server != null && server.isOpen()) {
-            server.close();
+            var _ = server.close();
             Transport.deleteSocket(plan().socket());
         }
     }
