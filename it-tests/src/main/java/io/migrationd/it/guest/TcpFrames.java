@@ -51,7 +51,7 @@ final class TcpFrames {
         frame.putShort((short) 0x4500)
                 .putShort((short) (length - ETHERNET_BYTES))
                 .putInt(0x00004000)
-                .putShort((short) (64 << 8 | PROTOCOL_TCP))
+                .putShort((short) ((64 << 8) | PROTOCOL_TCP))
                 .putShort((short) 0)
                 .putInt(ourAddress)
                 .putInt(theirAddress);
@@ -59,7 +59,7 @@ final class TcpFrames {
                 .putShort((short) theirPort)
                 .putInt(sequence)
                 .putInt(acknowledged)
-                .putShort((short) (TCP_BYTES / 4 << 12 | flags))
+                .putShort((short) (((TCP_BYTES / 4) << 12) | flags))
                 .putShort((short) WINDOW)
                 .putInt(0)
                 .put(data);

@@ -180,8 +180,9 @@ class ScriptedRelayTest {
 
     private static String read(SocketChannel channel, int count) throws IOException {
         ByteBuffer bytes = ByteBuffer.allocate(count);
-        while (bytes.hasRemaining() && channel.read(bytes) >= 0) {
-            continue;
+        boolean ended = false;
+        while (bytes.hasRemaining() && !ended) {
+            ended = channel.read(bytes) < 0;
         }
         return HexFormat.of().formatHex(bytes.array(), 0, bytes.position());
     }
