@@ -362,6 +362,7 @@ final class PostcopyReception implements AutoCloseable {
     private @Nullable IOException serve(Connection connection) throws InterruptedException {
         Heard heard = new Heard(connection);
         try (Links.Watch _ = request.links().watch(connection.channel(), heard::verdict)) {
+            connection.channel().serveDirectly();
             readSections(connection, heard);
             awaitUrgentPages();
             awaitRun();
@@ -648,6 +649,7 @@ final class PostcopyReception implements AutoCloseable {
     void readUrgent(Connection connection) {
         IOException cause;
         try {
+            connection.channel().serveDirectly();
             var first = connection.in().peek(1);
             if (first != null && first.get(0) == COMMAND && becomesMain(connection)) {
                 return;

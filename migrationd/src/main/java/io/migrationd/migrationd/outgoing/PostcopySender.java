@@ -64,7 +64,8 @@ final class PostcopySender {
             Postcopy postcopy,
             SourceConnection connection,
             PostcopyReturnPath returnPath,
-            @Nullable UrgentSender urgent) {
+            @Nullable UrgentSender urgent)
+            throws IOException {
         this.parts = parts;
         this.postcopy = postcopy;
         this.connection = connection;
@@ -81,6 +82,7 @@ final class PostcopySender {
         returnPath.watch(watch);
         connection.watch(watch, limitMillis);
         connection.main().deadPeerTimeout(limitMillis);
+        connection.main().serveDirectly();
         connection.main().keepQueueShort(urgent == null ? FEW_BUFFERS : MANY_BUFFERS);
     }
 
