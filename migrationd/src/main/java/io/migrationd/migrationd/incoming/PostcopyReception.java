@@ -16,6 +16,7 @@ import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.os.Errno;
 import io.migrationd.postcopy.os.ErrnoException;
+import io.migrationd.postcopy.os.TimeSlice;
 import io.migrationd.protocol.ram.RamSectionDecoder;
 import io.migrationd.protocol.stream.Command;
 import io.migrationd.protocol.stream.SectionFooter;
@@ -648,6 +649,7 @@ final class PostcopyReception implements AutoCloseable {
     /** Reads a preempt channel to its end. Blocks. */
     void readUrgent(Connection connection) {
         IOException cause;
+        TimeSlice.set(TimeSlice.SHORTEST_NANOS);
         try {
             connection.channel().serveDirectly();
             var first = connection.in().peek(1);

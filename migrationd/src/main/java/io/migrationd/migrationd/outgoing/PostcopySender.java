@@ -121,7 +121,11 @@ final class PostcopySender {
 
     private void sendRun() throws IOException {
         long before = stream.position();
-        writer.write(out, run);
+        if (cause == Cause.URGENT) {
+            writer.writeUrgent(out, run);
+        } else {
+            writer.write(out, run);
+        }
         if (urgent == null) {
             out.flush();
         }

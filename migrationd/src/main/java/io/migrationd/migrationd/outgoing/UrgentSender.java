@@ -87,7 +87,7 @@ final class UrgentSender implements AutoCloseable {
         for (long entry = queue.poll(); entry != PageQueue.NONE; entry = queue.poll()) {
             SourceBlock block = queue.block(entry);
             if (postcopy.pages().claimRequested(block, queue.page(entry), run)) {
-                writer.write(out, run);
+                writer.writeUrgent(out, run);
                 out.flush();
                 postcopy.counters().urgentPages.addAndGet(run.pageCount());
             }
