@@ -13,32 +13,33 @@ import java.lang.foreign.MemorySegment;
 public final class TimeSlice {
     /** The shortest that the kernel knows. */
     public static final long SHORTEST_NANOS = 100_000;
-    /** The longest: for work that nobody waits for. */
-    public static final long LONGEST_NANOS = 100_000_000;
 
     private static final NativeFunction SYSCALL = NativeFunction.variadic(
             "syscall", 1, JAVA_LONG, JAVA_LONG, JAVA_LONG, NativeFunction.WORD, JAVA_LONG, JAVA_LONG);
     private static final int ATTR_BYTES = 48;
+    private static final long SIZE = 0;
     private static final long POLICY = 4;
     private static final long RUNTIME = 24;
     private static final int SCHED_OTHER = 0;
-    private static final int SCHED_BATCH = 3;
+    private static final boolean ARM = System.getProperty("os.arch").equals("aarch64");
+    private static final int SYS_SCHED_SETATTR = ARM ? 274 : 314;
+    private static final int SYS_SCHED_GETATTR = ARM ? 275 : 315;
 
     private TimeSlice() {}
 
-    /** Gives the calling thread such slices from now on; false if it is not an ordinary thread, or the kernel refuses. */
+    /**
+     * Gives the calling thread such slices from now on; false if it is not an ordinary thread, or the kernel refuses.
+     */
     public static boolean set(long nanos) {
-        boolean arm = System.getProperty("os.arch").equals("aarch64");
         MemorySegment attr = CallMemory.ofThisThread().argument().asSlice(0, ATTR_BYTES);
-        if (SYSCALL.call(arm ? 275 : 315, 0, attr.address(), ATTR_BYTES, 0, 0) < 0) {
+        if (SYSCALL.call(SYS_SCHED_GETATTR, 0, attr.address(), ATTR_BYTES, 0, 0) < 0) {
             return false;
         }
-        int policy = attr.get(JAVA_INT, POLICY);
-        if (policy != SCHED_OTHER && policy != SCHED_BATCH) {
+        if (attr.get(JAVA_INT, POLICY) != SCHED_OTHER) {
             return false;
         }
-        attr.set(JAVA_INT, 0, ATTR_BYTES);
+        attr.set(JAVA_INT, SIZE, ATTR_BYTES);
         attr.set(JAVA_LONG, RUNTIME, nanos);
-        return SYSCALL.call(arm ? 274 : 314, 0, attr.address(), 0, 0, 0) >= 0;
+        return SYSCALL.call(SYS_SCHED_SETATTR, 0, attr.address(), 0, 0, 0) >= 0;
     }
 }
