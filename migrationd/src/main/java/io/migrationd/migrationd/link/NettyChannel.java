@@ -198,9 +198,8 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         try {
             socket.send(bytes, length, stallTimeoutMillis, this::taken);
         } catch (IOException e) {
-            IOException broken = new IOException("writing to " + peer + " failed", e);
-            failSending(broken);
-            throw broken;
+            failSending(new IOException("writing to " + peer + " failed", e));
+            throw new IOException("the connection with " + peer + " is gone", firstFailure(e));
         } finally {
             writing.unlock();
         }
@@ -501,6 +500,16 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
                 failure = cause;
             }
             changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Who aborts a connection wakes its writer: the reason is the abort's. */
+    private IOException firstFailure(IOException seen) {
+        lock.lock();
+        try {
+            return failure == null ? seen : failure;
         } finally {
             lock.unlock();
         }
