@@ -137,14 +137,14 @@ final class PostcopyCommand implements Callable<Integer> {
         if (!wanted(QemuFaults.NAME)) {
             return;
         }
-        QemuBinary newer = QemuBinary.newer();
-        if (newer.path().isEmpty()) {
-            missing.add("QEMU to QEMU: not measured: " + newer.hint());
-        } else if (!QemuFaults.hasLatencies(newer.version())) {
+        QemuBinary newest = QemuBinary.newest();
+        if (newest.path().isEmpty()) {
+            missing.add("QEMU to QEMU: not measured: " + newest.hint());
+        } else if (!QemuFaults.hasLatencies(newest.version())) {
             missing.add("QEMU to QEMU: not available: QEMU %s does not time its faults, 10.1 and later do"
-                    .formatted(newer.version()));
+                    .formatted(newest.version()));
         } else {
-            add(new QemuFaults(newer, folder));
+            add(new QemuFaults(newest, folder));
         }
     }
 

@@ -16,6 +16,7 @@ import io.migrationd.postcopy.IncomingBlock;
 import io.migrationd.postcopy.IncomingMemory;
 import io.migrationd.postcopy.os.Errno;
 import io.migrationd.postcopy.os.ErrnoException;
+import io.migrationd.postcopy.os.TimeSlice;
 import io.migrationd.protocol.ram.RamSectionDecoder;
 import io.migrationd.protocol.stream.Command;
 import io.migrationd.protocol.stream.SectionFooter;
@@ -384,6 +385,7 @@ final class PostcopyReception implements AutoCloseable {
         SourceWatch watch = new SourceWatch(
                 connection.channel(), this::urgent, memory, request.recovery().deadPeerMillis());
         try (Links.Watch _ = request.links().watch(connection.channel(), watch::verdict)) {
+            connection.channel().serveDirectly();
             readSections(connection, watch);
             requireWord();
             awaitUrgentPages();
@@ -753,7 +755,9 @@ final class PostcopyReception implements AutoCloseable {
     /** Reads a preempt channel to its end. Blocks. */
     void readUrgent(Connection connection) {
         IOException cause;
+        TimeSlice.set(TimeSlice.SHORTEST_NANOS);
         try {
+            connection.channel().serveDirectly();
             var first = connection.in().peek(1);
             if (first != null && first.get(0) == COMMAND && becomesMain(connection)) {
                 return;

@@ -12,7 +12,7 @@ import java.util.Map;
 /** Socket options of every migration connection. */
 final class LinkOptions {
     /** One read takes up to this much, so that page records are mostly whole within one buffer. */
-    private static final int RECEIVE_BYTES = 256 * 1024;
+    static final int RECEIVE_BYTES = 256 * 1024;
 
     /** What the kernel may hold that it has not sent yet, where somebody may wait for the next page. */
     private static final long SHORT_QUEUE_UNSENT_BYTES = 128 * 1024;

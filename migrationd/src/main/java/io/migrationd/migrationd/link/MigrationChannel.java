@@ -58,6 +58,14 @@ public interface MigrationChannel extends AutoCloseable {
      */
     void keepQueueShort(int mostBuffers);
 
+    /**
+     * From now on whoever reads or writes does so with the socket itself, and no event loop stands between: for
+     * postcopy, where every hand-over is on the way of a page that somebody waits for. Blocks until the socket has
+     * taken what was sent before; not for an event loop. Somebody has to read all the time, or nobody notices the end.
+     * Does nothing where the socket cannot be had.
+     */
+    default void serveDirectly() throws IOException {}
+
     /** How long the kernel waits for a peer that does not acknowledge, data or keepalive probes. TCP only. */
     void deadPeerTimeout(long millis);
 

@@ -8,15 +8,21 @@ import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.socket.ChannelInputShutdownEvent;
 import io.netty.channel.socket.DuplexChannel;
+import io.netty.channel.unix.UnixChannel;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
-/** A {@link MigrationChannel} over a Netty socket. The event loop never waits for a reader or a writer. */
+/**
+ * A {@link MigrationChannel} over a Netty socket. The event loop never waits for a reader or a writer; after
+ * {@link #serveDirectly} it has nothing to do with the connection any more, and Netty only owns the descriptor.
+ */
 // Closing and shutting down report through the handler methods; their futures say nothing more.
 @SuppressWarnings("FutureReturnValueIgnored")
 final class NettyChannel extends ChannelInboundHandlerAdapter implements MigrationChannel {
@@ -24,6 +30,7 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     private static final int BUFFERS = 6;
 
     private static final long CLOSE_DEADLINE_MILLIS = 2_000;
+    private static final int SMALL_BYTES = 16 * 1024;
 
     private final DuplexChannel channel;
     private final String peer;
@@ -41,14 +48,29 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     private long bytesSent;
     private @Nullable IOException failure;
     private boolean closed;
+    /** Writers wait until the event loop has let go of the connection. */
+    private boolean leaving;
+
+    private @Nullable DirectSocket direct;
+
+    /** One message after the other; never held together with {@link #lock} for longer than a few instructions. */
+    private final ReentrantLock writing = new ReentrantLock();
+    // Both guarded by writing; made when first needed.
+    private @Nullable ByteBuffer smallBytes;
+    private MemorySegment small = MemorySegment.NULL;
 
     NettyChannel(DuplexChannel channel, String peer, long stallTimeoutMillis) {
         this.channel = channel;
         this.peer = peer;
         this.stallTimeoutMillis = stallTimeoutMillis;
         // On the event loop, behind the channelRead that has just switched it off: the order decides who wins.
-        this.received = new ReceiveQueue(
-                () -> channel.eventLoop().execute(() -> channel.config().setAutoRead(true)));
+        this.received = new ReceiveQueue(() -> channel.eventLoop().execute(this::resumeReading));
+    }
+
+    private void resumeReading() {
+        if (channel.isRegistered()) {
+            channel.config().setAutoRead(true);
+        }
     }
 
     @Override
@@ -120,7 +142,15 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
             giveBack(buffer);
             return;
         }
-        started(length);
+        DirectSocket socket = started(length);
+        if (socket != null) {
+            try {
+                sendDirectly(socket, buffer.segment(), length, length);
+            } finally {
+                giveBack(buffer);
+            }
+            return;
+        }
         channel.writeAndFlush(Unpooled.wrappedBuffer(buffer.filled())).addListener(future -> {
             finished(length, future.isSuccess() ? null : future.cause());
             giveBack(buffer);
@@ -129,9 +159,124 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
 
     @Override
     public void writeSmall(byte[] message) throws IOException {
-        started(message.length);
+        DirectSocket socket = started(message.length);
+        if (socket != null) {
+            sendSmall(socket, message);
+            return;
+        }
         channel.writeAndFlush(Unpooled.wrappedBuffer(message))
                 .addListener(future -> finished(message.length, future.isSuccess() ? null : future.cause()));
+    }
+
+    private void sendSmall(DirectSocket socket, byte[] message) throws IOException {
+        writing.lock();
+        try {
+            ByteBuffer bytes = smallBytes;
+            if (bytes == null) {
+                bytes = ByteBuffer.allocateDirect(SMALL_BYTES);
+                smallBytes = bytes;
+                small = MemorySegment.ofBuffer(bytes);
+            }
+            for (int done = 0; done < message.length; ) {
+                int piece = Math.min(SMALL_BYTES, message.length - done);
+                bytes.put(0, message, done, piece);
+                done += piece;
+                sendDirectly(socket, small, piece, done == message.length ? message.length : 0);
+            }
+        } finally {
+            writing.unlock();
+        }
+    }
+
+    /**
+     * Writes and counts.
+     *
+     * @param endOf the length of the message that these bytes end, or 0
+     */
+    private void sendDirectly(DirectSocket socket, MemorySegment bytes, int length, int endOf) throws IOException {
+        writing.lock();
+        try {
+            socket.send(bytes, length, stallTimeoutMillis, this::taken);
+        } catch (IOException e) {
+            failSending(new IOException("writing to " + peer + " failed", e));
+            throw new IOException("the connection with " + peer + " is gone", firstFailure(e));
+        } finally {
+            writing.unlock();
+        }
+        if (endOf > 0) {
+            finished(0, null);
+        }
+    }
+
+    private void taken(long count) {
+        lock.lock();
+        try {
+            bytesSent += count;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void serveDirectly() throws IOException {
+        if (!(channel instanceof UnixChannel unix) || !letGo()) {
+            return;
+        }
+        ChannelFuture done = channel.deregister();
+        if (!done.awaitUninterruptibly(stallTimeoutMillis) || !done.isSuccess()) {
+            abort(new IOException("the event loop does not let go of the connection with " + peer, done.cause()));
+        }
+        ByteBuffer input = ByteBuffer.allocateDirect(LinkOptions.RECEIVE_BYTES);
+        MemorySegment memory = MemorySegment.ofBuffer(input);
+        DirectSocket socket;
+        lock.lock();
+        try {
+            throwIfBroken();
+            if (closed) {
+                throw new IOException("the connection with " + peer + " was closed");
+            }
+            socket = new DirectSocket(unix.fd().intValue());
+            direct = socket;
+        } finally {
+            leaving = false;
+            changed.signalAll();
+            lock.unlock();
+        }
+        received.readDirectly(() -> receive(socket, input, memory));
+    }
+
+    private @Nullable ByteBuffer receive(DirectSocket socket, ByteBuffer input, MemorySegment memory)
+            throws IOException {
+        try {
+            int count = socket.receive(memory);
+            return count <= 0 ? null : input.clear().limit(count);
+        } catch (IOException e) {
+            IOException broken = new IOException("the connection with " + peer + " broke", e);
+            failSending(broken);
+            throw broken;
+        }
+    }
+
+    /**
+     * Waits until the event loop has nothing of ours to write, and lets nobody give it more; false if it is too late.
+     */
+    private boolean letGo() throws IOException {
+        lock.lock();
+        try {
+            long left = TimeUnit.MILLISECONDS.toNanos(stallTimeoutMillis);
+            while (inFlight > 0 && failure == null && left > 0) {
+                left = changed.awaitNanos(left);
+            }
+            if (inFlight > 0 || failure != null || closed || leaving || direct != null || received.isEnded()) {
+                return false;
+            }
+            leaving = true;
+            return true;
+        } catch (InterruptedException e) {
+            throw interrupted(e);
+        } finally {
+            lock.unlock();
+        }
     }
 
     @Override
@@ -252,7 +397,23 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         if (channel.isActive()) {
             LinkOptions.lingerZero(channel);
         }
-        channel.close();
+        closeSocket();
+    }
+
+    /** The descriptor must not be closed, and become another file's, while somebody is about to use it. */
+    private void closeSocket() {
+        DirectSocket socket;
+        lock.lock();
+        try {
+            socket = direct;
+        } finally {
+            lock.unlock();
+        }
+        if (socket == null) {
+            channel.close();
+        } else {
+            socket.stop(channel::close);
+        }
     }
 
     @Override
@@ -277,8 +438,8 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         } finally {
             lock.unlock();
         }
-        ChannelFuture closing = channel.close();
-        closing.awaitUninterruptibly(CLOSE_DEADLINE_MILLIS);
+        closeSocket();
+        channel.closeFuture().awaitUninterruptibly(CLOSE_DEADLINE_MILLIS);
         failSending(new IOException("the connection with " + peer + " was closed"));
         received.end(null);
     }
@@ -288,12 +449,19 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         received.close();
     }
 
-    private void started(int length) throws IOException {
+    /** Counts a message that is about to be written; the socket to write it to, or none for the event loop. */
+    private @Nullable DirectSocket started(int length) throws IOException {
         lock.lock();
         try {
+            while (leaving && failure == null) {
+                changed.await();
+            }
             throwIfBroken();
             inFlight++;
             bytesAccepted += length;
+            return direct;
+        } catch (InterruptedException e) {
+            throw interrupted(e);
         } finally {
             lock.unlock();
         }
@@ -332,6 +500,16 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
                 failure = cause;
             }
             changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Who aborts a connection wakes its writer: the reason is the abort's. */
+    private IOException firstFailure(IOException seen) {
+        lock.lock();
+        try {
+            return failure == null ? seen : failure;
         } finally {
             lock.unlock();
         }

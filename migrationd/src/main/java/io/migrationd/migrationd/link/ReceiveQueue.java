@@ -11,8 +11,9 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Received buffers on their way from the event loop to the reading thread. When more than {@link #HIGH_BYTES} wait, the
- * socket is no longer read until less than {@link #LOW_BYTES} do: a slow reader slows the peer.
+ * What was received. Buffers on their way from the event loop to the reading thread. When more than {@link #HIGH_BYTES}
+ * wait, the socket is no longer read until less than {@link #LOW_BYTES} do: a slow reader slows the peer. Once there is
+ * a {@link DirectInput} and the queue is empty, the reading thread reads the socket itself.
  */
 final class ReceiveQueue implements ChunkSource {
     private static final int HIGH_BYTES = 2 * 1024 * 1024;
@@ -32,7 +33,19 @@ final class ReceiveQueue implements ChunkSource {
     private boolean dropped;
     private @Nullable IOException failure;
     private @Nullable Runnable whenEnded;
+    private @Nullable DirectInput direct;
+    /** The reading thread waits in {@link #direct}. */
+    private boolean waiting;
+
     private @Nullable ByteBuf current;
+
+    /** A socket that is read by the reading thread. */
+    @FunctionalInterface
+    interface DirectInput {
+        /** Waits for bytes; {@code null} when no more come. They are the reader's until the next call. */
+        @Nullable
+        ByteBuffer receive() throws IOException;
+    }
 
     ReceiveQueue(Runnable resumeReading) {
         this.resumeReading = resumeReading;
@@ -54,6 +67,18 @@ final class ReceiveQueue implements ChunkSource {
             // A buffer that was on its way when reading stopped does not end the pause: only the reader does.
             paused |= queuedBytes > HIGH_BYTES;
             return !paused;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The event loop brings nothing any more: what comes behind the queued buffers comes from {@code input}. */
+    void readDirectly(DirectInput input) {
+        lock.lock();
+        try {
+            direct = input;
+            paused = false;
+            changed.signalAll();
         } finally {
             lock.unlock();
         }
@@ -138,11 +163,14 @@ final class ReceiveQueue implements ChunkSource {
         }
     }
 
-    /** While a slow reader keeps us from the socket, nobody can tell when the peer was last heard: now. */
+    /**
+     * While a slow reader keeps us from the socket, nobody can tell when the peer was last heard: now. The same while
+     * the thread that reads the socket itself is busy.
+     */
     long lastReceivedNanos() {
         lock.lock();
         try {
-            return paused ? System.nanoTime() : lastReceivedNanos;
+            return paused || (direct != null && !waiting && !ended) ? System.nanoTime() : lastReceivedNanos;
         } finally {
             lock.unlock();
         }
@@ -154,13 +182,45 @@ final class ReceiveQueue implements ChunkSource {
             current.release();
             current = null;
         }
+        while (true) {
+            DirectInput input = awaitInput();
+            if (input == null) {
+                return nextQueued();
+            }
+            ByteBuffer bytes = receive(input);
+            if (bytes != null) {
+                return bytes;
+            }
+        }
+    }
+
+    /** Waits until something is queued, or nothing more will be: then the socket to read, if it still can be read. */
+    private @Nullable DirectInput awaitInput() throws IOException {
+        lock.lock();
+        try {
+            while (queue.isEmpty() && !ended && direct == null) {
+                changed.await();
+            }
+            if (!queue.isEmpty() || ended) {
+                return null;
+            }
+            waiting = true;
+            // What came while we were busy has not been looked at: the silence begins now.
+            lastReceivedNanos = System.nanoTime();
+            return direct;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted while reading the stream");
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private @Nullable ByteBuffer nextQueued() throws IOException {
         ByteBuf next;
         boolean resume = false;
         lock.lock();
         try {
-            while (queue.isEmpty() && !ended) {
-                changed.await();
-            }
             if (queue.isEmpty()) {
                 if (failure != null) {
                     throw new IOException("no more comes from the peer", failure);
@@ -173,9 +233,6 @@ final class ReceiveQueue implements ChunkSource {
                 paused = false;
                 resume = true;
             }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new InterruptedIOException("interrupted while reading the stream");
         } finally {
             lock.unlock();
         }
@@ -184,6 +241,32 @@ final class ReceiveQueue implements ChunkSource {
         }
         current = next;
         return next.nioBuffer();
+    }
+
+    private @Nullable ByteBuffer receive(DirectInput input) {
+        ByteBuffer bytes = null;
+        IOException broken = null;
+        try {
+            bytes = input.receive();
+        } catch (IOException e) {
+            broken = e;
+        }
+        lock.lock();
+        try {
+            waiting = false;
+            if (closed || dropped) {
+                bytes = null;
+            } else if (bytes != null) {
+                receivedBytes += bytes.remaining();
+                lastReceivedNanos = System.nanoTime();
+            }
+        } finally {
+            lock.unlock();
+        }
+        if (bytes == null) {
+            end(broken);
+        }
+        return bytes;
     }
 
     /** After the reading thread has ended: gives all memory back. */

@@ -65,6 +65,11 @@ final class PageQueue {
         return 0;
     }
 
+    /** Whether nothing is asked for. */
+    synchronized boolean isEmpty() {
+        return size == 0;
+    }
+
     /** The entry that waits longest, or {@link #NONE}. */
     synchronized long poll() {
         if (size == 0) {

@@ -81,6 +81,18 @@ final class PageWriter {
         }
     }
 
+    /**
+     * Writes the records of a run that somebody waits for. Reads holes like data: a few zeroes cost less than the two
+     * system calls that find a hole's ends, and on a large guest those walk far.
+     */
+    void writeUrgent(StreamOutput out, PageRun run) throws IOException {
+        for (long page = run.from(); page < run.to(); ) {
+            int count = (int) Math.min(maxRun, run.to() - page);
+            writeData(out, run.block(), page, count);
+            page += count;
+        }
+    }
+
     /** Finds out whether the page at {@code offset} lies in a hole and how far that holds. Holes are never read. */
     // Identity is meant: one object stands for one block.
     @SuppressWarnings("ReferenceEquality")

@@ -18,14 +18,14 @@ final class Postcopy {
     private final GuestPageLimits limits;
     private final PostcopyCounters counters = new PostcopyCounters();
     private final RecoveryLog recoveries = new RecoveryLog();
-    /** Who serves the queue: the migration thread, or that of urgent pages while there is one. */
-    private volatile Wakeup server;
+    /** Has the queue served: wakes the migration thread or, while there is a channel of urgent pages, sends itself. */
+    private volatile Runnable server;
 
     Postcopy(OutgoingRequest request, RamSender ram, Wakeup wakeup) {
         this.request = request;
         this.ram = ram;
         this.wakeup = wakeup;
-        this.server = wakeup;
+        this.server = wakeup::raise;
         this.queue = new PageQueue(ram.pages().blocks(), request.guest().targetPageSizeBytes());
         this.limits = new GuestPageLimits(request.guest());
     }
@@ -71,17 +71,20 @@ final class Postcopy {
         return PreemptStyle.of(request.guest().machineType().orElse(""));
     }
 
-    /** From now on {@code next} is woken by requests. */
-    void servedBy(Wakeup next) {
+    /** From now on {@code next} is called after each request, and now. */
+    void servedBy(Runnable next) {
         server = next;
-        next.raise();
+        next.run();
     }
 
-    /** The destination asks for a range. Return-path thread: never waits. */
+    /**
+     * The destination asks for a range. Return-path thread: waits for nothing but the socket of urgent pages, which the
+     * destination empties whatever else it does.
+     */
     void requested(String block, long start, int lengthBytes) {
         counters.requests.incrementAndGet();
         counters.droppedRequests.addAndGet(queue.offer(block, start, lengthBytes));
-        server.raise();
+        server.run();
     }
 
     /** What ADVISE tells: the sizes of all host pages, or-ed, and that of a guest page. */

@@ -3,6 +3,7 @@ package io.migrationd.migrationd.outgoing;
 import io.migrationd.migrationd.link.PeerWatch;
 import io.migrationd.migrationd.session.ShutStatus;
 import io.migrationd.migrationd.session.StreamPings;
+import io.migrationd.postcopy.os.TimeSlice;
 import io.migrationd.returnpath.BitmapSizes;
 import io.migrationd.returnpath.ReceivedPages;
 import java.io.IOException;
@@ -21,6 +22,8 @@ final class PostcopyReturnPath extends SourceReturnPath {
     private volatile OptionalInt shutStatus = OptionalInt.empty();
     /** Before postcopy, in a recovery and behind our last byte the destination may say that it is complete. */
     private volatile boolean mayComplete = true;
+
+    private boolean hurried;
 
     private volatile boolean bitmapsAsked;
     private volatile @Nullable PeerWatch watch;
@@ -86,6 +89,10 @@ final class PostcopyReturnPath extends SourceReturnPath {
 
     @Override
     public void onPageRequest(String block, long start, int lengthBytes) {
+        if (!hurried) {
+            hurried = true;
+            TimeSlice.set(TimeSlice.SHORTEST_NANOS);
+        }
         postcopy.requested(block, start, lengthBytes);
     }
 

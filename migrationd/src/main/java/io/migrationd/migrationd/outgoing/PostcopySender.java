@@ -64,7 +64,8 @@ final class PostcopySender {
             Postcopy postcopy,
             SourceConnection connection,
             PostcopyReturnPath returnPath,
-            @Nullable UrgentSender urgent) {
+            @Nullable UrgentSender urgent)
+            throws IOException {
         this.parts = parts;
         this.postcopy = postcopy;
         this.connection = connection;
@@ -81,6 +82,7 @@ final class PostcopySender {
         returnPath.watch(watch);
         connection.watch(watch, limitMillis);
         connection.main().deadPeerTimeout(limitMillis);
+        connection.main().serveDirectly();
         connection.main().keepQueueShort(urgent == null ? FEW_BUFFERS : MANY_BUFFERS);
     }
 
@@ -119,7 +121,11 @@ final class PostcopySender {
 
     private void sendRun() throws IOException {
         long before = stream.position();
-        writer.write(out, run);
+        if (cause == Cause.URGENT) {
+            writer.writeUrgent(out, run);
+        } else {
+            writer.write(out, run);
+        }
         if (urgent == null) {
             out.flush();
         }

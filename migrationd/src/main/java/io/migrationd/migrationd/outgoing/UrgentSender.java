@@ -5,19 +5,20 @@ import io.migrationd.migrationd.link.StreamOutput;
 import io.migrationd.protocol.ram.RamFlags;
 import io.migrationd.protocol.wire.WireWriter;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Sends pages that the guest waits for on a channel of their own, where no other page is ahead of them: bare page
- * records, no framing, each host page in one go. Owns the thread {@code mig-urgent-<id>} of one connection. Wire
+ * records, no framing, each host page in one go. Whoever brings a request sends the page at once: a further thread
+ * would have to wake first. Owns the thread {@code mig-urgent-<id>} of one connection, which notices its end. Wire
  * source: QEMU 10.0 migration/ram.c, ram_save_host_page_urgent.
  */
 final class UrgentSender implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(UrgentSender.class);
-    private static final long IDLE_NANOS = TimeUnit.SECONDS.toNanos(1);
     /** More than that is no urgent page. */
     private static final int MOST_BUFFERS = 3;
 
@@ -29,74 +30,75 @@ final class UrgentSender implements AutoCloseable {
     private final StreamOutput out;
     private final PageWriter writer;
     private final PageRun run = new PageRun();
-    private final Wakeup requests = new Wakeup();
     private final Thread thread;
-    private volatile boolean closed;
-    /** Set before a page is claimed, unset when the channel has it: who sees no page left and this unset has all. */
-    private volatile boolean busy;
+    /** Held from before a page is claimed until the channel has it: who sees no page left and gets it has all. */
+    private final ReentrantLock serving = new ReentrantLock();
 
-    private volatile boolean awaited;
-
-    UrgentSender(Postcopy postcopy, SourceConnection connection, MigrationChannel channel) {
+    UrgentSender(Postcopy postcopy, SourceConnection connection, MigrationChannel channel) throws IOException {
         this.postcopy = postcopy;
         this.connection = connection;
         this.channel = channel;
         this.out = new StreamOutput(channel);
         channel.keepQueueShort(MOST_BUFFERS);
+        channel.serveDirectly();
         this.writer = postcopy.ram().postcopyWriter();
         this.thread = Thread.ofPlatform()
                 .name("mig-urgent-" + postcopy.request().id())
-                .unstarted(this::serve);
+                .unstarted(this::watch);
     }
 
     void start() {
-        postcopy.servedBy(requests);
         thread.start();
+        postcopy.servedBy(this::serve);
     }
 
-    private void serve() {
+    /** The destination says nothing on this channel: it only ends, and the channel tells who waits for that. */
+    private void watch() {
         try {
-            while (!closed) {
-                if (!sendNext()) {
-                    requests.await(IDLE_NANOS);
-                }
+            ByteBuffer nothing = channel.input().next();
+            while (nothing != null) {
+                nothing = channel.input().next();
             }
         } catch (IOException e) {
             connection.fail(new IOException("the channel of urgent pages broke", e));
-        } catch (InterruptedException e) {
-            connection.fail(new IOException("the thread of urgent pages was interrupted", e));
-        } finally {
-            busy = false;
-            postcopy.wakeup().raise();
         }
     }
 
-    private boolean sendNext() throws IOException {
-        busy = true;
-        long entry = postcopy.queue().poll();
-        if (entry == PageQueue.NONE) {
-            busy = false;
-            if (awaited) {
-                postcopy.wakeup().raise();
+    /** Sends what is asked for, unless somebody does: he looks again when he has finished. */
+    private void serve() {
+        do {
+            if (!serving.tryLock()) {
+                return;
             }
-            return false;
+            try {
+                sendAll();
+            } catch (IOException e) {
+                postcopy.servedBy(postcopy.wakeup()::raise);
+                connection.fail(new IOException("the channel of urgent pages broke", e));
+                return;
+            } finally {
+                serving.unlock();
+            }
+        } while (!postcopy.queue().isEmpty());
+    }
+
+    private void sendAll() throws IOException {
+        PageQueue queue = postcopy.queue();
+        for (long entry = queue.poll(); entry != PageQueue.NONE; entry = queue.poll()) {
+            SourceBlock block = queue.block(entry);
+            if (postcopy.pages().claimRequested(block, queue.page(entry), run)) {
+                writer.writeUrgent(out, run);
+                out.flush();
+                postcopy.counters().urgentPages.addAndGet(run.pageCount());
+            }
         }
-        SourceBlock block = postcopy.queue().block(entry);
-        if (postcopy.pages().claimRequested(block, postcopy.queue().page(entry), run)) {
-            writer.write(out, run);
-            out.flush();
-            postcopy.counters().urgentPages.addAndGet(run.pageCount());
-        }
-        return true;
     }
 
     /** No page is left: waits until the socket has the last one that was asked for. */
     void awaitAllSent() throws IOException, InterruptedException {
-        awaited = true;
-        while (busy) {
-            connection.throwIfFailed();
-            postcopy.wakeup().await(IDLE_NANOS);
-        }
+        // A broken connection makes who has it let go.
+        serving.lockInterruptibly();
+        serving.unlock();
         connection.throwIfFailed();
         channel.drain();
     }
@@ -107,16 +109,18 @@ final class UrgentSender implements AutoCloseable {
     }
 
     /**
-     * Ends the thread. What it has not sent by now is sent over another connection, or was sent by the other thread.
+     * Ends the channel and the thread. What it has not sent by now is sent over another connection, or was sent by the
+     * other thread.
      */
     @Override
     public void close() {
-        closed = true;
-        requests.raise();
-        postcopy.servedBy(postcopy.wakeup());
-        if (busy) {
+        postcopy.servedBy(postcopy.wakeup()::raise);
+        if (serving.tryLock()) {
+            serving.unlock();
+        } else {
             channel.abort(new IOException("postcopy over this connection has ended"));
         }
+        channel.close();
         try {
             if (!thread.join(Duration.ofMillis(JOIN_MILLIS))) {
                 Throwable where = new IllegalStateException("thread " + thread.getName() + " did not stop");

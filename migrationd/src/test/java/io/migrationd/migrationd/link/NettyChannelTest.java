@@ -53,10 +53,23 @@ class NettyChannelTest {
 
     private Pair connect(String kind) throws IOException, InterruptedException {
         MigrationUri uri =
-                MigrationUri.parse(kind.equals("tcp") ? "tcp:127.0.0.1:0" : "unix:" + directory.resolve("l.sock"));
+                MigrationUri.parse(kind.endsWith("tcp") ? "tcp:127.0.0.1:0" : "unix:" + directory.resolve("l.sock"));
         Listener listener = links.listen(uri, accepted::add);
         MigrationChannel near = links.connect(listener.uri());
-        return new Pair(near, Objects.requireNonNull(accepted.poll(10, TimeUnit.SECONDS), "accepted"), listener);
+        Pair pair = new Pair(near, Objects.requireNonNull(accepted.poll(10, TimeUnit.SECONDS), "accepted"), listener);
+        if (kind.startsWith("direct")) {
+            near.serveDirectly();
+            pair.far().serveDirectly();
+        }
+        return pair;
+    }
+
+    /** Parked, or in poll(2). */
+    private static boolean waits(Thread thread) {
+        return thread.getState() == Thread.State.WAITING
+                || thread.getState() == Thread.State.TIMED_WAITING
+                || Arrays.stream(thread.getStackTrace())
+                        .anyMatch(frame -> frame.getClassName().endsWith(".PollSet"));
     }
 
     private static void send(MigrationChannel channel, int value) throws IOException {
@@ -68,7 +81,7 @@ class NettyChannelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"tcp", "unix"})
+    @ValueSource(strings = {"tcp", "unix", "direct tcp"})
     void carriesBytesBothWays(String kind) throws IOException, InterruptedException {
         try (Pair pair = connect(kind)) {
             for (int i = 0; i < 6; i++) {
@@ -89,8 +102,61 @@ class NettyChannelTest {
         }
     }
 
+    @Test
+    void theEventLoopLetsGoInTheMiddle() throws Exception {
+        try (Pair pair = connect("tcp")) {
+            send(pair.near(), 1);
+            pair.far().serveDirectly();
+            pair.near().serveDirectly();
+            send(pair.near(), 2);
+            pair.near().writeSmall(new byte[] {3});
+            StreamReader in = new StreamReader(pair.far().input());
+
+            assertThat(in.readBytes("piece", SendBuffer.CAPACITY, SendBuffer.CAPACITY))
+                    .containsOnly(1);
+            assertThat(in.readBytes("piece", SendBuffer.CAPACITY, SendBuffer.CAPACITY))
+                    .containsOnly(2);
+            assertThat(in.readBytes("last", 1, 1)).containsExactly(3);
+            assertThat(pair.near().bytesSent()).isEqualTo(2L * SendBuffer.CAPACITY + 1);
+            assertThat(pair.near().bytesAccepted()).isEqualTo(2L * SendBuffer.CAPACITY + 1);
+        }
+    }
+
+    @Test
+    void aBrokenConnectionCannotBeHad() throws IOException, InterruptedException {
+        try (Pair pair = connect("tcp")) {
+            pair.near().abort(new IOException("broken by the test"));
+
+            pair.near().serveDirectly();
+            assertThatThrownBy(() -> pair.near().writeSmall(new byte[1])).hasRootCauseMessage("broken by the test");
+        }
+    }
+
+    /** What keeps a busy reader from looking must not count as the silence of its peer. */
+    @Test
+    void aPeerIsSilentOnlyWhileSomebodyListens() throws Exception {
+        try (Pair pair = connect("direct tcp")) {
+            long asked = System.nanoTime();
+            assertThat(pair.far().lastReceivedNanos()).isGreaterThanOrEqualTo(asked);
+
+            CompletableFuture<?> reading = CompletableFuture.runAsync(() -> {
+                try {
+                    pair.far().input().next();
+                } catch (IOException e) {
+                    throw new IllegalStateException(e);
+                }
+            });
+            await("the silence begins").until(() -> {
+                long before = pair.far().lastReceivedNanos();
+                return before == pair.far().lastReceivedNanos();
+            });
+            pair.near().writeSmall(new byte[1]);
+            reading.get(10, TimeUnit.SECONDS);
+        }
+    }
+
     @ParameterizedTest
-    @ValueSource(strings = {"tcp", "unix"})
+    @ValueSource(strings = {"tcp", "unix", "direct tcp", "direct unix"})
     void aShortQueueHoldsFewBuffers(String kind) throws IOException, InterruptedException {
         try (Pair pair = connect(kind)) {
             pair.near().keepQueueShort(2);
@@ -130,7 +196,7 @@ class NettyChannelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"tcp", "unix"})
+    @ValueSource(strings = {"tcp", "unix", "direct tcp", "direct unix"})
     void aReaderThatDoesNotReadStopsTheWriter(String kind) throws IOException, InterruptedException {
         try (Pair pair = connect(kind)) {
             long[] written = {0};
@@ -142,7 +208,7 @@ class NettyChannelTest {
                         }
                     })
                     .isInstanceOf(IOException.class)
-                    .hasMessageEndingWith("has taken no data for " + STALL_MILLIS + " ms");
+                    .hasStackTraceContaining("has taken no data for " + STALL_MILLIS + " ms");
 
             assertThat(written[0]).isLessThan(MOST_IN_FLIGHT);
             assertThat(pair.far().bytesReceived()).as("waits to be read").isLessThan(4L << 20);
@@ -193,9 +259,10 @@ class NettyChannelTest {
         assertThat(Path.of(uri.path())).doesNotExist();
     }
 
-    @Test
-    void theEndOfOneDirectionLeavesTheOther() throws IOException, InterruptedException {
-        try (Pair pair = connect("tcp")) {
+    @ParameterizedTest
+    @ValueSource(strings = {"tcp", "direct tcp", "direct unix"})
+    void theEndOfOneDirectionLeavesTheOther(String kind) throws IOException, InterruptedException {
+        try (Pair pair = connect(kind)) {
             pair.near().writeSmall(new byte[] {7});
             pair.near().shutdownOutput();
             StreamReader in = new StreamReader(pair.far().input());
@@ -208,9 +275,10 @@ class NettyChannelTest {
         }
     }
 
-    @Test
-    void anAbortWakesTheReader() throws Exception {
-        try (Pair pair = connect("unix")) {
+    @ParameterizedTest
+    @ValueSource(strings = {"tcp", "direct tcp", "direct unix"})
+    void anAbortWakesTheReader(String kind) throws Exception {
+        try (Pair pair = connect(kind)) {
             CompletableFuture<Boolean> read = new CompletableFuture<>();
             Thread reader = Thread.ofPlatform().start(() -> {
                 try {
@@ -219,7 +287,7 @@ class NettyChannelTest {
                     read.completeExceptionally(e);
                 }
             });
-            await().until(() -> reader.getState() == Thread.State.WAITING);
+            await().until(() -> waits(reader));
 
             pair.near().abort(new IOException("cancelled"));
 
@@ -229,11 +297,15 @@ class NettyChannelTest {
         }
     }
 
-    @Test
-    void anAbortWakesTheWriter() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"tcp", "direct tcp"})
+    void anAbortWakesTheWriter(String kind) throws Exception {
         Links patient = new Links(5_000, 60_000);
         try (Listener listener = patient.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::add);
                 MigrationChannel near = patient.connect(listener.uri())) {
+            if (kind.startsWith("direct")) {
+                near.serveDirectly();
+            }
             CompletableFuture<Void> write = new CompletableFuture<>();
             Thread writer = Thread.ofPlatform().start(() -> {
                 try {
@@ -244,7 +316,7 @@ class NettyChannelTest {
                     write.completeExceptionally(e);
                 }
             });
-            await().until(() -> writer.getState() == Thread.State.TIMED_WAITING);
+            await().until(() -> waits(writer));
 
             near.abort(new IOException("cancelled"));
 
@@ -257,9 +329,10 @@ class NettyChannelTest {
         }
     }
 
-    @Test
-    void theFirstAbortIsTheReason() throws IOException, InterruptedException {
-        try (Pair pair = connect("unix")) {
+    @ParameterizedTest
+    @ValueSource(strings = {"tcp", "direct tcp", "direct unix"})
+    void theFirstAbortIsTheReason(String kind) throws IOException, InterruptedException {
+        try (Pair pair = connect(kind)) {
             pair.near().abort(new IOException("first"));
             pair.near().abort(new IOException("second"));
 
@@ -268,7 +341,7 @@ class NettyChannelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"tcp", "unix"})
+    @ValueSource(strings = {"tcp", "unix", "direct tcp", "direct unix"})
     void aPeerThatIsGoneFailsTheWriter(String kind) throws IOException, InterruptedException {
         try (Pair pair = connect(kind)) {
             pair.far().abort(new IOException("killed"));
@@ -278,9 +351,10 @@ class NettyChannelTest {
         }
     }
 
-    @Test
-    void whatWasSentBeforeCloseArrives() throws IOException, InterruptedException {
-        try (Pair pair = connect("tcp")) {
+    @ParameterizedTest
+    @ValueSource(strings = {"tcp", "direct tcp"})
+    void whatWasSentBeforeCloseArrives(String kind) throws IOException, InterruptedException {
+        try (Pair pair = connect(kind)) {
             send(pair.near(), 5);
             pair.near().writeSmall(new byte[] {6});
 

@@ -4,6 +4,7 @@ import io.migrationd.postcopy.os.Errno;
 import io.migrationd.postcopy.os.ErrnoException;
 import io.migrationd.postcopy.os.EventFd;
 import io.migrationd.postcopy.os.PollSet;
+import io.migrationd.postcopy.os.TimeSlice;
 import io.migrationd.postcopy.os.UffdMessages;
 import io.migrationd.postcopy.os.Userfaultfd;
 import java.io.IOException;
@@ -56,6 +57,7 @@ public final class FaultService implements AutoCloseable {
     }
 
     private void run() {
+        TimeSlice.set(TimeSlice.SHORTEST_NANOS);
         try {
             while (!stopping) {
                 ready.poll(-1);

@@ -1,0 +1,45 @@
+package io.migrationd.postcopy.os;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.MemorySegment;
+
+/** recv(2) and send(2) on a connected stream socket that stays its owner's. Neither call ever waits. Any thread. */
+public final class StreamSocket {
+    /** Nothing to read, or no room to write: poll(2) tells when there is. */
+    public static final long NOT_READY = -1;
+
+    private static final int MSG_DONTWAIT = 0x40;
+    private static final int MSG_NOSIGNAL = 0x4000;
+    private static final NativeFunction RECV =
+            NativeFunction.of("recv", JAVA_LONG, JAVA_INT, NativeFunction.WORD, NativeFunction.WORD, JAVA_INT);
+    private static final NativeFunction SEND =
+            NativeFunction.of("send", JAVA_LONG, JAVA_INT, NativeFunction.WORD, NativeFunction.WORD, JAVA_INT);
+
+    private StreamSocket() {}
+
+    /** Bytes that came; 0 when the peer has ended its side, {@link #NOT_READY} when nothing is there. */
+    public static long receive(int fd, MemorySegment buffer) throws ErrnoException {
+        return answer(
+                "recv", fd, RECV.call(fd, Libc.address(buffer, 0, buffer.byteSize()), buffer.byteSize(), MSG_DONTWAIT));
+    }
+
+    /** Bytes that the socket took, fewer than asked for when it fills; {@link #NOT_READY} when it is full. */
+    public static long send(int fd, MemorySegment buffer, long offset, long lengthBytes) throws ErrnoException {
+        return answer(
+                "send",
+                fd,
+                SEND.call(fd, Libc.address(buffer, offset, lengthBytes), lengthBytes, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+
+    private static long answer(String call, int fd, long result) throws ErrnoException {
+        if (result == -Errno.EAGAIN) {
+            return NOT_READY;
+        }
+        if (result < 0) {
+            throw Libc.failure(call, result, "fd=" + fd);
+        }
+        return result;
+    }
+}
