@@ -178,8 +178,9 @@ final class QmpCalls {
     }
 
     private QmpTimeoutException noAnswer(String to, String timeout) {
-        String what = "no answer to %s within %s: another client may hold the socket, or it hangs";
-        return new QmpTimeoutException(peer, what.formatted(to, timeout), true);
+        String what =
+                "no answer to %s within %s: another client may hold the socket, or it hangs".formatted(to, timeout);
+        return new QmpTimeoutException(peer, what, true);
     }
 
     private QmpTimeoutException noPlace(String command) {
