@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -144,9 +145,11 @@ class MoveReportTest {
                 List.of());
         MoveReport report = MigrationReports.of(info, "m", "web", "a", "b", 5);
         assertEquals("moved", report.outcome());
-        assertEquals(List.of(0L, 0L, 5L, 2L), report.postcopy().faultBuckets());
-        assertEquals(3L, report.postcopy().urgentPages());
-        assertEquals(Map.of("42", 9L), report.postcopy().threadBlocktimeMillis());
+        assertEquals(
+                List.of(0L, 0L, 5L, 2L),
+                Objects.requireNonNull(report.postcopy()).faultBuckets());
+        assertEquals(3L, Objects.requireNonNull(report.postcopy()).urgentPages());
+        assertEquals(Map.of("42", 9L), Objects.requireNonNull(report.postcopy()).threadBlocktimeMillis());
         assertEquals(
                 new MoveReport.Recovery("link cut", 1.5, 20.0, 3.0, null, 2L),
                 report.recoveries().getFirst());

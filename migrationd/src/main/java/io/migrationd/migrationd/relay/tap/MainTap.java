@@ -61,12 +61,12 @@ public final class MainTap extends PushParser {
     }
 
     /** Thrown where a codec wants more than there is. */
-    private static final IOException NEED_MORE = new IOException("need more") {
+    private static final class NeedMore extends IOException {
         @Override
         public synchronized Throwable fillInStackTrace() {
             return this;
         }
-    };
+    }
 
     private final TapEvents events;
     private final StreamKeeper keeper;
@@ -554,7 +554,7 @@ public final class MainTap extends PushParser {
                 piece.position(piece.limit());
                 return chunk;
             }
-            throw NEED_MORE;
+            throw new NeedMore();
         };
         return new StreamReader(source, offset());
     }

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -207,7 +209,7 @@ class ConvergencePolicySimulationTest {
     @ParameterizedTest(name = "seed {0}")
     @ValueSource(longs = {1, 2, 3, 4})
     void whateverTheLinkDoes(long seed) {
-        int[] ends = new int[End.values().length];
+        Map<End, Integer> ends = new EnumMap<>(End.class);
         for (int i = 0; i < 250; i++) {
             double share = new Random(i).nextDouble() * 2;
             PostcopyRule rule = i % 3 == 0
@@ -220,9 +222,8 @@ class ConvergencePolicySimulationTest {
                     .filter(Decision.ThrottleOn.class::isInstance)
                     .count();
             assertTrue(throttles <= 3, model.decisions::toString);
-            ends[end.ordinal()]++;
+            ends.merge(end, 1, Integer::sum);
         }
-        System.out.println(
-                "sim: flapping link: switched, postcopy, cancelled: " + ends[0] + " " + ends[1] + " " + ends[2]);
+        System.out.println("sim: flapping link: " + ends);
     }
 }

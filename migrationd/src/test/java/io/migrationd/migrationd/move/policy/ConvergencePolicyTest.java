@@ -33,7 +33,7 @@ class ConvergencePolicyTest {
         int throttle = 0;
         long now = 0;
         policy.look(look(now, "active", passes, 1000, LinkHealth.UP, 0));
-        for (String word : script.trim().split(" +")) {
+        for (String word : script.trim().split(" +", -1)) {
             if (word.startsWith("t")) {
                 throttle = Integer.parseInt(word.substring(1));
                 continue;
