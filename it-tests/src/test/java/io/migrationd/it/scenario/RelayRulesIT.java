@@ -29,14 +29,17 @@ class RelayRulesIT extends RelayScenario {
     /** How a guest moves. */
     enum Mode {
         PRECOPY,
-        MULTIFD("multifd"),
-        POSTCOPY("postcopy-ram"),
-        PREEMPT("postcopy-ram", "postcopy-preempt");
+        MULTIFD,
+        POSTCOPY,
+        PREEMPT;
 
-        private final String[] capabilities;
-
-        Mode(String... capabilities) {
-            this.capabilities = capabilities;
+        String[] capabilities() {
+            return switch (this) {
+                case PRECOPY -> new String[] {};
+                case MULTIFD -> new String[] {"multifd"};
+                case POSTCOPY -> new String[] {"postcopy-ram"};
+                case PREEMPT -> new String[] {"postcopy-ram", "postcopy-preempt"};
+            };
         }
 
         boolean isPostcopy() {
@@ -58,7 +61,7 @@ class RelayRulesIT extends RelayScenario {
     @MethodSource("moves")
     void relayThatKeepsTheRulesIsNotNoticed(QemuBinary source, QemuBinary destination, Mode mode) throws Exception {
         withQemus(source, destination, "pc-i440fx-7.2", Arrival.RUNS, qemus -> {
-            qemus.enable(mode.capabilities);
+            qemus.enable(mode.capabilities());
             if (mode.isPostcopy()) {
                 startPostcopy(qemus, by(Conduct.good()));
                 awaitCopies(qemus, 1);
@@ -281,7 +284,7 @@ class RelayRulesIT extends RelayScenario {
     void silentConnectionFreezesAQemuThatLooksAtFirstBytes(QemuBinary qemu, Mode mode) throws Exception {
         boolean looks = mode == Mode.MULTIFD ? qemu.majorVersion() >= 8 : qemu.majorVersion() >= 11;
         withQemus(qemu, Arrival.STAYS_STOPPED, qemus -> {
-            qemus.enable(mode.capabilities);
+            qemus.enable(mode.capabilities());
             qemus.listen();
             try (SocketChannel silent = connect(qemus.destinationEnd())) {
                 assertThat(qemus.destination().qmp().answers(WINDOW)).isEqualTo(!looks);
