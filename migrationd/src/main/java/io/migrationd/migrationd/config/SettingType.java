@@ -121,6 +121,7 @@ interface SettingType<T> {
         SettingType<Path> path = absolutePath();
         return new SettingType<>() {
             @Override
+            @SuppressWarnings("OptionalMapToOptional") // No value is a value here: off.
             public Optional<Optional<Path>> read(Object raw) {
                 return raw.equals("off")
                         ? Optional.of(Optional.empty())
@@ -143,6 +144,7 @@ interface SettingType<T> {
     static SettingType<Optional<MigrationUri>> optionalUri() {
         return new SettingType<>() {
             @Override
+            @SuppressWarnings("OptionalMapToOptional") // No value is a value here: off.
             public Optional<Optional<MigrationUri>> read(Object raw) {
                 return raw.equals("off") ? Optional.of(Optional.empty()) : uri(raw).map(Optional::of);
             }
