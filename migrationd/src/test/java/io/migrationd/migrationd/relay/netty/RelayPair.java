@@ -20,6 +20,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 
 /** Two daemons' links in one JVM, a path between them that can break, and a relay at each end. */
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 final class RelayPair implements AutoCloseable {
     static final PeerSettings FAST = new PeerSettings(25, 150, 2, 30, PeerSettings.FOR_EVER, 8 << 20);
 

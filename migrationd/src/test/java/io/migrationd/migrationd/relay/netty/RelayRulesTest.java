@@ -22,6 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** docs/moves.md §4, each rule with scripted ends: who was connected when, with how many bytes. */
 @DisplayName("Rules of the relay")
 @Timeout(30)
+@SuppressWarnings("try") // Ends in the middle are what is tested.
 class RelayRulesTest {
     @TempDir
     private Path folder;
