@@ -32,7 +32,7 @@ final class Replacement implements AutoCloseable {
     private final MoveRescue rescue;
     private final QemuHandle old;
     private final Supplier<SourceState> state;
-    private long deadlineNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(END_MILLIS);
+    private final long deadlineNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(END_MILLIS);
     private boolean quitSaid;
     private boolean mayRun;
     private @Nullable IncomingProcess process;
