@@ -20,6 +20,7 @@ import io.migrationd.migrationd.link.session.PeerTls;
 import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.MetricsServer;
 import io.migrationd.migrationd.orchestration.QemuMoves;
+import io.migrationd.migrationd.orchestration.RescueTools;
 import io.migrationd.postcopy.memory.HostFeature;
 import io.migrationd.postcopy.memory.HostFeatures;
 import java.io.IOException;
@@ -89,15 +90,16 @@ public final class Daemon implements AutoCloseable {
                 config.limits().peerSilenceMillis(),
                 Math.toIntExact(Math.min(Integer.MAX_VALUE, config.limits().deviceStateBytes())),
                 config.stream().listenBeyondLoopback());
+        RamBudget budget = new RamBudget(config.limits().maxParkedRamBytes());
         GuestCatalog guests = started(
                 "guests",
                 new GuestCatalog(
                         config.paths().state().resolve("parked"),
-                        new RamBudget(config.limits().maxParkedRamBytes()),
+                        budget,
                         services,
                         config.limits().maxGuests()));
         guests.loadParked();
-        QemuMoves moves = startMoves(config, events);
+        QemuMoves moves = startMoves(config, links, budget, events);
         DescriptorStore store = started("descriptor store", DescriptorStore.of(System.getenv()));
         GuestListener listener = started(
                 "guest listener",
@@ -131,14 +133,14 @@ public final class Daemon implements AutoCloseable {
                 .log("serving");
     }
 
-    private QemuMoves startMoves(DaemonConfig config, EventHub events) throws IOException {
+    private QemuMoves startMoves(DaemonConfig config, Links links, RamBudget budget, EventHub events) throws IOException {
         PeerConfig peer = config.peer();
         Optional<PeerTls> tls = Optional.empty();
         if (peer.tls().isPresent()) {
             PeerConfig.TlsFiles files = peer.tls().get();
             tls = Optional.of(PeerTls.load(files.certificate(), files.key(), files.authority()));
         }
-        PeerLinks links = started(
+        PeerLinks peerLinks = started(
                 "peers",
                 new PeerLinks(
                         new PeerIdentity(peer.hostName(), UUID.randomUUID()),
@@ -160,8 +162,13 @@ public final class Daemon implements AutoCloseable {
                                 peer.listen(),
                                 peer.peers(),
                                 version(),
-                                config.reportsKeep()),
-                        links,
+                                config.reportsKeep(),
+                                new RescueTools(
+                                        config.paths().state(),
+                                        links,
+                                        budget,
+                                        config.recovery().auto())),
+                        peerLinks,
                         events));
     }
 

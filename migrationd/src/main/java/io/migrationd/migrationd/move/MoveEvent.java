@@ -63,6 +63,9 @@ public sealed interface MoveEvent {
     /** Rescue has put the guest somewhere else: the stranded source isn't needed any more. */
     record Rescued() implements MoveEvent {}
 
+    /** Rescue has started the guest anew at the source: its destination died before it ran, and has declined. */
+    record Replaced() implements MoveEvent {}
+
     /** Operator, with force: the guest is to run at the source although nobody can prove that it runs nowhere else. */
     record Reclaim() implements MoveEvent {}
 }

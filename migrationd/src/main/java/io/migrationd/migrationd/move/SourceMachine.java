@@ -74,6 +74,7 @@ public final class SourceMachine {
             case MoveEvent.TimerFired(Timer timer) -> timer(timer);
             case MoveEvent.Restarted _ -> restarted();
             case MoveEvent.Rescued _ -> rescued();
+            case MoveEvent.Replaced _ -> replaced();
             case MoveEvent.Reclaim _ -> reclaim();
             case MoveEvent.Prepared _, MoveEvent.PrepareFailed _, MoveEvent.RecoverListening _ -> throw illegal();
         }
@@ -548,6 +549,15 @@ public final class SourceMachine {
             now = now.withEpoch(now.plan().grantEpoch());
         }
         end(Outcome.MOVED);
+    }
+
+    /** The right to run was here all the time, or is again since the target has declined. */
+    private void replaced() {
+        if (now.phase() != SourcePhase.STRANDED || now.isReleased() || now.heard() != Heard.DECLINED) {
+            throw illegal();
+        }
+        note("started anew here");
+        end(Outcome.FAILED_AT_SOURCE);
     }
 
     private void reclaim() {

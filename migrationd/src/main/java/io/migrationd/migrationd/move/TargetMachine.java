@@ -83,6 +83,7 @@ public final class TargetMachine {
                     MoveEvent.Pause _,
                     MoveEvent.Resume _,
                     MoveEvent.Rescued _,
+                    MoveEvent.Replaced _,
                     MoveEvent.Reclaim _ -> throw illegal();
         }
     }

@@ -21,6 +21,8 @@ interface MoveParts {
 
     IncomingProcess.Starter starter();
 
+    RescueTools rescues();
+
     GuestBook book();
 
     PeerLine.Dialing dialing();

@@ -85,6 +85,19 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     }
 
     @Override
+    public RescueTools rescues() {
+        return parts.rescues();
+    }
+
+    @Override
+    public boolean mayStartHere(String guest) {
+        return parts.book()
+                .byName(guest)
+                .map(GuestBook.DefinedGuest::mayArrive)
+                .orElse(false);
+    }
+
+    @Override
     public String host() {
         return parts.host();
     }
@@ -351,7 +364,19 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
 
     @Override
     public void rescue(String guest, RescueWish wish) throws CommandException {
-        throw new CommandException("rescue '%s' of '%s' is not wired".formatted(wish.kind(), guest));
+        SourceMove move;
+        synchronized (this) {
+            move = sources.get(guest);
+        }
+        if (move == null) {
+            throw new CommandException(
+                    "guest '%s' is not being moved from here: the daemon of its source rescues it".formatted(guest));
+        }
+        Optional<String> refusal = move.rescue(wish.kind());
+        if (refusal.isPresent()) {
+            throw new CommandException(
+                    "%s of '%s' is refused: %s".formatted(MoveWords.word(wish.kind()), guest, refusal.get()));
+        }
     }
 
     @Override

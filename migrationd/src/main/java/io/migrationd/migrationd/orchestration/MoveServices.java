@@ -12,6 +12,11 @@ interface MoveServices {
 
     IncomingProcess.Starter starter();
 
+    RescueTools rescues();
+
+    /** Whether this host's definition of the guest says how it is started. */
+    boolean mayStartHere(String guest);
+
     /** This host's name. */
     String host();
 

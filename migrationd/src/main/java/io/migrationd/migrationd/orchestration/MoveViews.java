@@ -31,9 +31,13 @@ final class MoveViews {
                 move.outcome().map(MoveWords::word),
                 move.outcome().map(MoveWords::where).orElse(MoveWords.where(state.phase())),
                 move.message().isEmpty()
-                        ? "%s is being moved to %s"
+                        ? "%s is being moved to %s%s"
                                 .formatted(
-                                        move.job().order().guest(), move.job().peer())
+                                        move.job().order().guest(),
+                                        move.job().peer(),
+                                        move.rescueWords()
+                                                .map(words -> "; " + words)
+                                                .orElse(""))
                         : move.message(),
                 Optional.of(state.fact().status().qmpName()),
                 move.job().startedAtMillis(),

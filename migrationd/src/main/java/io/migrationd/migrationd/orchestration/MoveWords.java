@@ -40,6 +40,12 @@ final class MoveWords {
         };
     }
 
+    /** The same, for a guest that a rescue has started anew. */
+    static String replacedSentence(SourceJob job) {
+        return "%s runs on here, in a new QEMU: its destination at %s died before it had run it"
+                .formatted(job.order().guest(), job.peer());
+    }
+
     /** The side that has the guest while the move is under way. */
     static String where(SourcePhase phase) {
         return switch (phase) {

@@ -38,6 +38,7 @@ public final class QemuMoves implements AutoCloseable {
      * @param listen where peers' daemons may call, if they may
      * @param peers names of hosts and their addresses
      * @param mostReports kept; the oldest go
+     * @param rescues what they are made with
      */
     public record Setup(
             Path state,
@@ -46,7 +47,8 @@ public final class QemuMoves implements AutoCloseable {
             Optional<MigrationUri> listen,
             Map<String, List<MigrationUri>> peers,
             String daemonVersion,
-            int mostReports) {
+            int mostReports,
+            RescueTools rescues) {
         /** Copies the map. */
         public Setup {
             peers = Map.copyOf(peers);
@@ -157,6 +159,11 @@ public final class QemuMoves implements AutoCloseable {
         @Override
         public IncomingProcess.Starter starter() {
             return starter;
+        }
+
+        @Override
+        public RescueTools rescues() {
+            return setup.rescues();
         }
 
         @Override

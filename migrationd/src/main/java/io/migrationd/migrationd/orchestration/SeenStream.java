@@ -87,15 +87,15 @@ final class SeenStream {
 
     /** What a rescue needs, once the package has passed whole. */
     synchronized Optional<Kept> kept() {
-        if (keeper.prologue().isEmpty()
-                || keeper.ramSetup().isEmpty()
-                || keeper.packaged().isEmpty()) {
-            return Optional.empty();
-        }
-        return Optional.of(new Kept(
-                keeper.prologue().get(),
-                keeper.ramSetup().get(),
-                keeper.packaged().get()));
+        // The package comes last: without it nothing is copied.
+        return keeper.packaged()
+                .flatMap(packaged -> keeper.prologue().flatMap(prologue -> keeper.ramSetup()
+                        .map(setup -> new Kept(prologue, setup, packaged))));
+    }
+
+    /** What was kept is on disk, or of no use: its memory is given back. */
+    synchronized void release() {
+        keeper.release();
     }
 
     /** Parts of a stream, whole. */

@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.orchestration;
 
+import io.migrationd.migrationd.control.MoveOperations;
 import io.migrationd.migrationd.guest.qemu.QemuGuest;
 import io.migrationd.migrationd.guest.qemu.QemuMigration;
 import io.migrationd.migrationd.guest.qemu.QemuStatus;
@@ -11,6 +12,7 @@ import io.migrationd.migrationd.move.MovePlan;
 import io.migrationd.migrationd.move.Outcome;
 import io.migrationd.migrationd.move.PeerMessage;
 import io.migrationd.migrationd.move.QemuCommand;
+import io.migrationd.migrationd.move.QemuFact;
 import io.migrationd.migrationd.move.SourceMachine;
 import io.migrationd.migrationd.move.SourcePhase;
 import io.migrationd.migrationd.move.SourceState;
@@ -57,6 +59,8 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     private final QemuHandle qemu;
     private final MoveRecorder recorder;
     private final SourcePolicy policy;
+    private final MoveRescue rescue;
+    private final RescueDriver rescuing;
 
     private @Nullable MoveRelay relay;
     private int attempt;
@@ -81,6 +85,29 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         this.recorder = new MoveRecorder(job.id(), services.store(), services.host());
         this.policy = new SourcePolicy(job.settings());
         this.qemu = new QemuHandle(job.order().guest(), job.qmp(), () -> false, this::qemuEvent, this::stirred);
+        this.rescue = new MoveRescue(job, services, recorder);
+        this.rescuing = new RescueDriver(job, services, rescue, qemu, this::state);
+    }
+
+    /** Begins a rescue, or says why not; any thread. */
+    Optional<String> rescue(MoveOperations.RescueKind kind) {
+        Optional<String> refusal = rescuing.refusal(kind);
+        if (refusal.isEmpty()) {
+            offerTask(() -> {
+                rescuing.begin(kind).ifPresent(this::found);
+                if (rescue.isDraining()) {
+                    // A paused QEMU has no connection any more; what is left of the path would only be in the way.
+                    closeRelay();
+                }
+                nextLookNanos = System.nanoTime();
+            });
+        }
+        return refusal;
+    }
+
+    /** What a rescue does now. */
+    Optional<String> rescueWords() {
+        return Optional.of(rescue.words()).filter(words -> !words.isEmpty());
     }
 
     SourceJob job() {
@@ -168,19 +195,35 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         if (phase == SourcePhase.NEW || phase == SourcePhase.ENDED) {
             return;
         }
+        rescuing.restoreOnce().ifPresent(this::found);
+        if (rescuing.isReplacing()) {
+            // Its socket is the new QEMU's by now.
+            rescuing.pollReplacement().ifPresent(this::found);
+            return;
+        }
+        Optional<QemuFact> said = lookAtQemu(phase);
+        if (gateAsked) {
+            checkGate();
+        }
+        watchRelay();
+        rescuing.poll(said).ifPresent(this::found);
+    }
+
+    private Optional<QemuFact> lookAtQemu(SourcePhase phase) {
         switch (qemu.look()) {
             case QemuHandle.Look.Said said -> {
                 seen = Optional.of(said.migration());
                 recorder.counters(said.migration());
-                if (isNews(state().fact(), said.fact())) {
-                    found(new MoveEvent.Qemu(said.fact()));
-                }
+                tell(rescue.fact(said.fact()));
                 if (phase == SourcePhase.MOVING && said.migration().status() == QemuStatus.ACTIVE) {
                     decide(said.migration());
                 }
+                return Optional.of(said.fact());
             }
             case QemuHandle.Look.Gone gone -> {
-                if (!goneTold) {
+                if (rescue.outlivesQemu()) {
+                    tell(rescue.fact(QemuFact.UNKNOWN));
+                } else if (!goneTold) {
                     goneTold = true;
                     note("QEMU is gone: " + gone.why());
                     found(new MoveEvent.QemuGone());
@@ -192,10 +235,13 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
                         .addKeyValue("why", busy.why())
                         .log("QEMU does not answer now");
         }
-        if (gateAsked) {
-            checkGate();
+        return Optional.empty();
+    }
+
+    private void tell(QemuFact fact) {
+        if (isNews(state().fact(), fact)) {
+            found(new MoveEvent.Qemu(fact));
         }
-        watchRelay();
     }
 
     private static long lookMillis(SourcePhase phase) {
@@ -213,6 +259,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         MoveRelay open = relay;
         if (open != null) {
             open.broken().ifPresent(why -> recorder.once("relay broken", why));
+            rescue.keep(open);
         }
     }
 
@@ -294,6 +341,11 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
 
     @Override
     void write(SourceState next, MoveAction.Write write) throws IOException {
+        MoveRelay open = relay;
+        if (open != null && next.phase() != SourcePhase.ENDED) {
+            // Before the release: what is lost with this daemon can't be asked for again.
+            rescue.keep(open);
+        }
         services.store().write(job, next, write.ownership(), write.epoch());
     }
 
@@ -367,6 +419,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         MoveRelay open = relay;
         relay = null;
         if (open != null) {
+            rescue.keep(open);
             recorder.relay(open);
             open.close();
         }
@@ -397,15 +450,27 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     }
 
     private void execute(QemuCommand command) throws QmpException, IOException {
+        if (command == QemuCommand.RESUME) {
+            recoverAttempts++;
+            resumedAtNanos = System.nanoTime();
+        }
+        if (rescue.isActive() && command == QemuCommand.RESUME) {
+            MoveRelay open = relay;
+            if (open == null) {
+                throw new IOException("there is no session with the destination's daemon");
+            }
+            rescue.serve(open.path());
+            return;
+        }
+        if (rescue.isActive() && command == QemuCommand.PAUSE) {
+            closeRelay(); // What serves from the copy pauses then.
+            return;
+        }
         QemuGuest guest = qemu.guest();
         switch (command) {
             case SET_UP -> setUp(guest);
             case MIGRATE -> guest.migrate(relayUri());
-            case RESUME -> {
-                recoverAttempts++;
-                resumedAtNanos = System.nanoTime();
-                guest.migrateResume(relayUri());
-            }
+            case RESUME -> guest.migrateResume(relayUri());
             case SWITCH_OVER -> guest.setParameters(Map.of("downtime-limit", policy.downtimeThatSwitches()));
             case CONTINUE_GATE -> guest.migrateContinue(QemuStatus.PRE_SWITCHOVER);
             case STOP -> guest.stop();
@@ -492,10 +557,15 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     @Override
     void finish(Outcome how) {
         closeRelay();
-        if (how == Outcome.FAILED_AT_SOURCE || how == Outcome.CANCELLED) {
+        if ((how == Outcome.FAILED_AT_SOURCE || how == Outcome.CANCELLED) && !rescuing.hasReplaced()) {
             putSettingsBack();
         }
-        message = MoveWords.sourceSentence(job, how, recorder.lastReason());
+        if (how != Outcome.LOST && how != Outcome.UNSURE) {
+            rescuing.discard();
+        }
+        message = rescuing.hasReplaced()
+                ? MoveWords.replacedSentence(job)
+                : MoveWords.sourceSentence(job, how, recorder.lastReason());
         outcome = Optional.of(how);
         try {
             services.store().ended(id());
@@ -507,6 +577,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     @Override
     void ended(boolean brokenOff) {
         closeRelay();
+        rescuing.close();
         qemu.close();
         services.sourceEnded(this, brokenOff);
     }

@@ -1,7 +1,6 @@
 package io.migrationd.migrationd.rescue;
 
 import io.migrationd.migrationd.journal.DurableFiles;
-import io.migrationd.protocol.wire.WireWriter;
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -38,12 +37,18 @@ public final class KeptPartsFile {
 
     /** Replaces the file. Durable when it returns; a crash before leaves the old one or none. */
     public static void write(Path file, KeptParts parts) throws IOException {
-        WireWriter bytes = new WireWriter().writeBytes(MAGIC);
-        for (byte[] part : new byte[][] {parts.prologue(), parts.ramSetup(), parts.packaged()}) {
-            bytes.writeInt(part.length).writeBytes(part);
+        byte[][] all = {parts.prologue(), parts.ramSetup(), parts.packaged()};
+        int size = MAGIC.length + HASH_BYTES;
+        for (byte[] part : all) {
+            size += Integer.BYTES + part.length;
         }
-        bytes.writeBytes(sha256(ByteBuffer.wrap(bytes.toByteArray())));
-        DurableFiles.replace(file, bytes.toByteArray());
+        // One array of the right size: a package is large beside the daemon's heap.
+        ByteBuffer bytes = ByteBuffer.allocate(size).put(MAGIC);
+        for (byte[] part : all) {
+            bytes.putInt(part.length).put(part);
+        }
+        bytes.put(sha256(bytes.duplicate().flip()));
+        DurableFiles.replace(file, bytes.array());
     }
 
     /**

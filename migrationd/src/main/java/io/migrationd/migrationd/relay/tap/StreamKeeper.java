@@ -15,7 +15,7 @@ public final class StreamKeeper {
     public static final int MAX_SETUP_BYTES = 1 << 20;
 
     /** Bound of the package. */
-    public static final int MAX_PACKAGE_BYTES = 64 << 20;
+    public static final int MAX_PACKAGE_BYTES = 16 << 20;
 
     private final int maxSetupBytes;
     private final int maxPackageBytes;
