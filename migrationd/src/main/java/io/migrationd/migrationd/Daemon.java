@@ -133,7 +133,8 @@ public final class Daemon implements AutoCloseable {
                 .log("serving");
     }
 
-    private QemuMoves startMoves(DaemonConfig config, Links links, RamBudget budget, EventHub events) throws IOException {
+    private QemuMoves startMoves(DaemonConfig config, Links links, RamBudget budget, EventHub events)
+            throws IOException {
         PeerConfig peer = config.peer();
         Optional<PeerTls> tls = Optional.empty();
         if (peer.tls().isPresent()) {

@@ -38,7 +38,8 @@ public final class DaemonProcess implements AutoCloseable {
     public static DaemonProcess start(Path folder, String settings) throws Exception {
         Path runtime = Files.createDirectories(folder.resolve("run"));
         Path state = Files.createDirectories(folder.resolve("state"));
-        Path config = Files.writeString(folder.resolve("migrationd.toml"), """
+        Path config = Files.writeString(
+                folder.resolve("migrationd.toml"), """
                 [paths]
                 runtime = "%s"
                 state = "%s"

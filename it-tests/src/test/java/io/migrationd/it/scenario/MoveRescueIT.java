@@ -29,10 +29,7 @@ class MoveRescueIT {
     private static final Duration WAY_BACK = Duration.ofMillis(700);
 
     private static final Map<String, Object> POSTCOPY = Map.of(
-            "postcopy", "when-stuck",
-            "time-budget", 500,
-            "max-bandwidth", 8 << 20,
-            "max-postcopy-bandwidth", 2 << 20);
+            "postcopy", "when-stuck", "time-budget", 500, "max-bandwidth", 8 << 20, "max-postcopy-bandwidth", 2 << 20);
 
     @TempDir
     private Path folder;

@@ -61,10 +61,9 @@ final class RescueLab implements AutoCloseable {
         List<String> arguments = new ArrayList<>(machine);
         arguments.addAll(List.of("-uuid", uuid.toString()));
         arguments.addAll(List.of("-qmp", "unix:%s,server=on,wait=off".formatted(monitor(folder.resolve("a")))));
-        LinkProxy link = LinkProxy.start(
-                "daemons", new InetSocketAddress(loopback, 0), new InetSocketAddress(loopback, port));
-        RescueLab lab =
-                new RescueLab(folder, link, QemuProcess.start(qemu, "source", arguments, folder.resolve("a")));
+        LinkProxy link =
+                LinkProxy.start("daemons", new InetSocketAddress(loopback, 0), new InetSocketAddress(loopback, port));
+        RescueLab lab = new RescueLab(folder, link, QemuProcess.start(qemu, "source", arguments, folder.resolve("a")));
         int linkPort = ((InetSocketAddress) link.address()).getPort();
         lab.settings.put("b", peer("b", port, ""));
         lab.settings.put("a", peer("a", freePort(), "[peers]\nb = [\"tcp:127.0.0.1:%d\"]".formatted(linkPort)));
@@ -76,7 +75,8 @@ final class RescueLab implements AutoCloseable {
     }
 
     private static String definition(Path host, UUID uuid, QemuBinary qemu, List<String> machine) {
-        List<String> template = new ArrayList<>(List.of(qemu.path().orElseThrow().toString()));
+        List<String> template =
+                new ArrayList<>(List.of(qemu.path().orElseThrow().toString()));
         template.addAll(machine);
         template.addAll(List.of("-serial", "file:" + host.resolve("fresh.serial")));
         template.addAll(List.of("-qmp", "unix:" + host.resolve("watch") + ",server=on,wait=off"));
@@ -88,11 +88,9 @@ final class RescueLab implements AutoCloseable {
                 [incoming]
                 argv = [%s]
                 """.formatted(
-                        uuid,
-                        monitor(host),
-                        template.stream()
-                                .map(argument -> "\"" + argument + "\"")
-                                .collect(Collectors.joining(", ")));
+                uuid,
+                monitor(host),
+                template.stream().map(argument -> "\"" + argument + "\"").collect(Collectors.joining(", ")));
     }
 
     private static Path monitor(Path host) {
@@ -151,7 +149,8 @@ final class RescueLab implements AutoCloseable {
     }
 
     void awaitPhase(String phase) throws Exception {
-        Await.until("phase " + phase, DEADLINE, () -> show().path("phase").asText().equals(phase), this::facts);
+        Await.until(
+                "phase " + phase, DEADLINE, () -> show().path("phase").asText().equals(phase), this::facts);
     }
 
     void awaitMessage(String part) throws Exception {

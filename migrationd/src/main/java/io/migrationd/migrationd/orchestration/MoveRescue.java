@@ -27,8 +27,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The drained copy of a source's move, and what is done with it. From the moment that a drain begins, QEMU and copy
- * together are a source that is paused: what QEMU says is not told to the machine any more, because its {@code
- * completed} would mean that the destination has everything. When the copy is whole, it answers in QEMU's place.
+ * together are a source that is paused: what QEMU says is not told to the machine any more, because its
+ * {@code completed} would mean that the destination has everything. When the copy is whole, it answers in QEMU's place.
  *
  * <p>For the move's thread, but for {@link #words()}.
  */
@@ -150,7 +150,8 @@ final class MoveRescue implements AutoCloseable {
             boolean ours = services.store().step(job.id(), STEP).isPresent();
             if (Files.exists(folder.resolve("kept.parts")) && !ours) {
                 // Of a move that is over: a guest has one move at a time.
-                DrainedCopy old = DrainedCopy.open(guest, folder, services.rescues().budget());
+                DrainedCopy old =
+                        DrainedCopy.open(guest, folder, services.rescues().budget());
                 old.delete();
             }
             held = Files.exists(folder.resolve("kept.parts"))
@@ -340,7 +341,10 @@ final class MoveRescue implements AutoCloseable {
         if (!text.equals(lastSaid)) {
             lastSaid = text;
             recorder.note("rescue: " + text);
-            log.atInfo().addKeyValue("move", job.id()).addKeyValue("rescue", text).log("rescue");
+            log.atInfo()
+                    .addKeyValue("move", job.id())
+                    .addKeyValue("rescue", text)
+                    .log("rescue");
         }
     }
 

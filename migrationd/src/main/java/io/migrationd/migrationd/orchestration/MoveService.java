@@ -91,10 +91,7 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
 
     @Override
     public boolean mayStartHere(String guest) {
-        return parts.book()
-                .byName(guest)
-                .map(GuestBook.DefinedGuest::mayArrive)
-                .orElse(false);
+        return parts.book().byName(guest).map(GuestBook.DefinedGuest::mayArrive).orElse(false);
     }
 
     @Override

@@ -48,8 +48,7 @@ final class Replacement implements AutoCloseable {
         LOST
     }
 
-    Replacement(
-            SourceJob job, MoveServices services, MoveRescue rescue, QemuHandle old, Supplier<SourceState> state) {
+    Replacement(SourceJob job, MoveServices services, MoveRescue rescue, QemuHandle old, Supplier<SourceState> state) {
         this.job = job;
         this.services = services;
         this.rescue = rescue;
@@ -115,8 +114,8 @@ final class Replacement implements AutoCloseable {
         QemuHandle handle = Objects.requireNonNull(fresh);
         Path socket = rescue.socket("r");
         handle.guest().migrateIncoming("unix:" + socket);
-        replace = Replace.start(
-                rescue.request(socket, false), RescueRules.evidence(state.get()), this::requireOwnership);
+        replace =
+                Replace.start(rescue.request(socket, false), RescueRules.evidence(state.get()), this::requireOwnership);
         return Progress.GOES_ON;
     }
 

@@ -89,9 +89,7 @@ final class RescueRules {
         if (!means.mayStart()) {
             return Optional.of("its definition here has no [incoming], which says how it is started");
         }
-        return means.whole()
-                ? Optional.empty()
-                : drain(state, means).map(why -> "it has to be drained before: " + why);
+        return means.whole() ? Optional.empty() : drain(state, means).map(why -> "it has to be drained before: " + why);
     }
 
     /**

@@ -89,8 +89,8 @@ final class SeenStream {
     synchronized Optional<Kept> kept() {
         // The package comes last: without it nothing is copied.
         return keeper.packaged()
-                .flatMap(packaged -> keeper.prologue().flatMap(prologue -> keeper.ramSetup()
-                        .map(setup -> new Kept(prologue, setup, packaged))));
+                .flatMap(packaged -> keeper.prologue()
+                        .flatMap(prologue -> keeper.ramSetup().map(setup -> new Kept(prologue, setup, packaged))));
     }
 
     /** What was kept is on disk, or of no use: its memory is given back. */

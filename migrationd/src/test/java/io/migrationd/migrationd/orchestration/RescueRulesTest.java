@@ -50,8 +50,7 @@ class RescueRulesTest {
 
     @Test
     void drainNeedsTheKeptPartsAndIsDoneOnce() {
-        assertThat(refused(
-                        RescueKind.DRAIN, RECOVERING, new RescueRules.Means(false, false, Optional.empty(), true)))
+        assertThat(refused(RescueKind.DRAIN, RECOVERING, new RescueRules.Means(false, false, Optional.empty(), true)))
                 .contains("was not kept");
         assertThat(refused(RescueKind.DRAIN, RECOVERING, WHOLE)).contains("already");
         assertThat(refused(
@@ -82,11 +81,9 @@ class RescueRulesTest {
     void guestIsStartedAnewOnlyWhereItIsStrandedAndDefined() {
         assertThat(refused(RescueKind.REPLACE, state("RETURNING", 6, "POSTCOPY_ACTIVE", "DECLINED", "IDLE"), KEPT))
                 .contains("only a stranded guest", "returning");
-        assertThat(refused(
-                        RescueKind.REPLACE, DECLINED, new RescueRules.Means(true, true, Optional.empty(), false)))
+        assertThat(refused(RescueKind.REPLACE, DECLINED, new RescueRules.Means(true, true, Optional.empty(), false)))
                 .contains("no [incoming]");
-        assertThat(refused(
-                        RescueKind.REPLACE, DECLINED, new RescueRules.Means(false, false, Optional.empty(), true)))
+        assertThat(refused(RescueKind.REPLACE, DECLINED, new RescueRules.Means(false, false, Optional.empty(), true)))
                 .contains("has to be drained before", "was not kept");
     }
 }
