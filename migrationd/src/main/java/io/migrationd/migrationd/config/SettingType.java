@@ -122,9 +122,8 @@ interface SettingType<T> {
         return new SettingType<>() {
             @Override
             public Optional<Optional<Path>> read(Object raw) {
-                return raw.equals("off")
-                        ? Optional.of(Optional.empty())
-                        : path.read(raw).map(Optional::of);
+                Optional<Path> read = path.read(raw);
+                return read.isPresent() || raw.equals("off") ? Optional.of(read) : Optional.empty();
             }
 
             @Override
@@ -144,7 +143,8 @@ interface SettingType<T> {
         return new SettingType<>() {
             @Override
             public Optional<Optional<MigrationUri>> read(Object raw) {
-                return raw.equals("off") ? Optional.of(Optional.empty()) : uri(raw).map(Optional::of);
+                Optional<MigrationUri> read = uri(raw);
+                return read.isPresent() || raw.equals("off") ? Optional.of(read) : Optional.empty();
             }
 
             @Override
@@ -180,9 +180,7 @@ interface SettingType<T> {
 
             @Override
             public String show(List<MigrationUri> value) {
-                return value.stream()
-                        .map(uri -> quote(uri.toString()))
-                        .collect(Collectors.joining(", ", "[", "]"));
+                return value.stream().map(uri -> quote(uri.toString())).collect(Collectors.joining(", ", "[", "]"));
             }
         };
     }

@@ -105,8 +105,7 @@ class ConfigLoaderTest {
 
     @Test
     void peersHaveAddressesAndTls() throws ConfigException {
-        String file =
-                """
+        String file = """
                 [peers]
                 hostB = ["tcp:10.0.0.2:4460", "tcp:[fd00::2]:4460"]
                 "host.c" = ["unix:/run/c.sock"]

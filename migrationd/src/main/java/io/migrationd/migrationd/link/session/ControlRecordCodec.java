@@ -90,26 +90,23 @@ final class ControlRecordCodec {
 
     /** The whole record. */
     static ByteBuffer encode(ControlRecord record) {
-        ByteBuffer bytes =
-                switch (record) {
-                    case Message(byte[] content) ->
-                        head(MESSAGE, content.length).put(content);
-                    case Open(int channel, ChannelSpec spec) ->
-                        head(OPEN, OPEN_BYTES)
-                                .putInt(channel)
-                                .put((byte) spec.kind().code())
-                                .putShort((short) spec.index())
-                                .putInt(spec.attempt())
-                                .putLong(spec.move().getMostSignificantBits())
-                                .putLong(spec.move().getLeastSignificantBits());
-                    case End(int channel, long length) ->
-                        head(END, 12).putInt(channel).putLong(length);
-                    case Reset(int channel, String reason) -> {
-                        byte[] text = PeerFrameCodec.cut(reason);
-                        yield head(RESET, 4 + text.length).putInt(channel).put(text);
-                    }
-                    case Delivered(int channel) -> head(DELIVERED, 4).putInt(channel);
-                };
+        ByteBuffer bytes = switch (record) {
+            case Message(byte[] content) -> head(MESSAGE, content.length).put(content);
+            case Open(int channel, ChannelSpec spec) ->
+                head(OPEN, OPEN_BYTES)
+                        .putInt(channel)
+                        .put((byte) spec.kind().code())
+                        .putShort((short) spec.index())
+                        .putInt(spec.attempt())
+                        .putLong(spec.move().getMostSignificantBits())
+                        .putLong(spec.move().getLeastSignificantBits());
+            case End(int channel, long length) -> head(END, 12).putInt(channel).putLong(length);
+            case Reset(int channel, String reason) -> {
+                byte[] text = PeerFrameCodec.cut(reason);
+                yield head(RESET, 4 + text.length).putInt(channel).put(text);
+            }
+            case Delivered(int channel) -> head(DELIVERED, 4).putInt(channel);
+        };
         return bytes.flip();
     }
 

@@ -80,8 +80,7 @@ abstract class Lane {
     final void acknowledge(long offset) throws ProtocolException {
         long before = out.acked();
         if (offset < before || offset > out.next()) {
-            throw new ProtocolException(
-                    "ack.delivered of channel " + id, offset, before + " to " + out.next(), offset);
+            throw new ProtocolException("ack.delivered of channel " + id, offset, before + " to " + out.next(), offset);
         }
         if (offset > before) {
             out.ack(offset);
@@ -123,11 +122,12 @@ abstract class Lane {
     }
 
     final void addDelivered(long bytes) {
-        if (bytes < 0 || delivered + bytes > received) {
+        long now = delivered + bytes;
+        if (bytes < 0 || now > received) {
             throw new IllegalStateException("channel %d: %d bytes delivered beyond %d of %d received"
                     .formatted(id, bytes, delivered, received));
         }
-        delivered += bytes;
+        delivered = now;
     }
 
     final boolean isAckDue() {

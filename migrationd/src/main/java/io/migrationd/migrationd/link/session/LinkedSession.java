@@ -88,7 +88,12 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
     private volatile Consumer<LinkHealth> healthListener = health -> {};
 
     private record State(
-            boolean up, Instant since, long outageCount, List<Outage> outages, Optional<String> address, String reason) {}
+            boolean up,
+            Instant since,
+            long outageCount,
+            List<Outage> outages,
+            Optional<String> address,
+            String reason) {}
 
     LinkedSession(EventLoop loop, UUID id, boolean dialer, PeerIdentity self, PeerSettings settings, String peerHost) {
         this.loop = loop;
@@ -116,8 +121,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
                 lose("the peer sends records that can't be understood: " + cause.getMessage());
             }
         });
-        this.mailbox = new Mailbox(
-                "peer-msg-" + id.toString().substring(0, 8), () -> loop.execute(this::messageTaken));
+        this.mailbox = new Mailbox("peer-msg-" + id.toString().substring(0, 8), () -> loop.execute(this::messageTaken));
     }
 
     // Life. Event loop unless it says something else.
@@ -156,7 +160,9 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
             }
         }
         Optional<PeerTls.Certificate> certificate = newConnection.certificate();
-        peerHost = certificate.map(PeerTls.Certificate::name).orElse(peer.identity().host());
+        peerHost = certificate
+                .map(PeerTls.Certificate::name)
+                .orElse(peer.identity().host());
         peerCertificateExpires = certificate.map(PeerTls.Certificate::expires);
         peerIncarnation = peer.identity().incarnation();
         peerBufferBytes = peer.maxBufferBytes();
@@ -215,8 +221,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
         }
         connection = null;
         State before = state;
-        state = new State(
-                false, Instant.now(), before.outageCount() + 1, before.outages(), before.address(), reason);
+        state = new State(false, Instant.now(), before.outageCount() + 1, before.outages(), before.address(), reason);
         if (over == null) {
             log.atWarn()
                     .addKeyValue("session", id)
@@ -666,8 +671,8 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
         int length = record.readableBytes();
         if (queuedBytes.addAndGet(length) > MAX_QUEUED_BYTES) {
             queuedBytes.addAndGet(-length);
-            throw new IOException("%s has not taken %d bytes of messages, no more can wait"
-                    .formatted(peerHost, queuedBytes.get()));
+            throw new IOException(
+                    "%s has not taken %d bytes of messages, no more can wait".formatted(peerHost, queuedBytes.get()));
         }
         loop.execute(() -> append(record));
     }

@@ -93,9 +93,8 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
             tcp.config().setTcpNoDelay(true);
             tcp.config().setKeepAlive(true);
             if (Transport.isEpoll()) {
-                channel.config()
-                        .setOption(
-                                EpollChannelOption.TCP_USER_TIMEOUT, (int) Math.min(2 * deadMillis, Integer.MAX_VALUE));
+                channel.config().setOption(EpollChannelOption.TCP_USER_TIMEOUT, (int)
+                        Math.min(2 * deadMillis, Integer.MAX_VALUE));
                 channel.config().setOption(EpollChannelOption.TCP_NOTSENT_LOWAT, UNSENT_BYTES);
             }
         }
@@ -299,7 +298,7 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
             return;
         }
         // A failed write closes the connection, which is heard of by itself.
-        channel.write(bytes, channel.voidPromise());
+        var _ = channel.write(bytes, channel.voidPromise());
     }
 
     void flush() {
@@ -330,7 +329,7 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
         }
         over = true;
         if (channel != null) {
-            channel.close();
+            var _ = channel.close();
         }
         owner.closed(this, reason);
     }
@@ -340,7 +339,7 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
         if (!over && channel != null) {
             channel.flush();
             over = true;
-            channel.close();
+            var _ = channel.close();
         }
     }
 }

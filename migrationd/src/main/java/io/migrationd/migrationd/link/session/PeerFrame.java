@@ -14,8 +14,7 @@ sealed interface PeerFrame {
      * @param resume the dialer has had this session before
      * @param maxBufferBytes what the sender of this frame buffers at most per channel
      */
-    record Hello(
-            UUID session, PeerIdentity identity, boolean resume, long maxBufferBytes, List<Progress> progress)
+    record Hello(UUID session, PeerIdentity identity, boolean resume, long maxBufferBytes, List<Progress> progress)
             implements PeerFrame {}
 
     /** The {@code length} bytes from {@code offset} on follow. */

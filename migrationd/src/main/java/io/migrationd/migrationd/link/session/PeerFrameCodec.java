@@ -164,22 +164,22 @@ final class PeerFrameCodec {
 
     /** The whole frame; of {@link Data} the part before the channel's bytes. */
     static ByteBuffer encode(PeerFrame frame) {
-        ByteBuffer bytes =
-                switch (frame) {
-                    case Hello hello -> encodeHello(hello);
-                    case Data(int channel, long offset, int length) ->
-                        ByteBuffer.allocate(HEADER_BYTES + DATA_HEAD_BYTES)
-                                .putInt(DATA << 24 | DATA_HEAD_BYTES + length)
-                                .putInt(channel)
-                                .putLong(offset);
-                    case Ack(int channel, long delivered) -> head(ACK, 12).putInt(channel).putLong(delivered);
-                    case Ping(long value) -> head(PING, 8).putLong(value);
-                    case Pong(long value) -> head(PONG, 8).putLong(value);
-                    case Goodbye(String reason) -> {
-                        byte[] text = cut(reason);
-                        yield head(GOODBYE, text.length).put(text);
-                    }
-                };
+        ByteBuffer bytes = switch (frame) {
+            case Hello hello -> encodeHello(hello);
+            case Data(int channel, long offset, int length) ->
+                ByteBuffer.allocate(HEADER_BYTES + DATA_HEAD_BYTES)
+                        .putInt(DATA << 24 | DATA_HEAD_BYTES + length)
+                        .putInt(channel)
+                        .putLong(offset);
+            case Ack(int channel, long delivered) ->
+                head(ACK, 12).putInt(channel).putLong(delivered);
+            case Ping(long value) -> head(PING, 8).putLong(value);
+            case Pong(long value) -> head(PONG, 8).putLong(value);
+            case Goodbye(String reason) -> {
+                byte[] text = cut(reason);
+                yield head(GOODBYE, text.length).put(text);
+            }
+        };
         return bytes.flip();
     }
 
@@ -200,10 +200,7 @@ final class PeerFrameCodec {
                 .put((byte) (hello.resume() ? FLAG_RESUME : 0));
         put(bytes, hello.session());
         put(bytes, hello.identity().incarnation());
-        bytes.putLong(hello.maxBufferBytes())
-                .put((byte) host.length)
-                .put(host)
-                .putShort((short) count);
+        bytes.putLong(hello.maxBufferBytes()).put((byte) host.length).put(host).putShort((short) count);
         for (Progress progress : hello.progress()) {
             bytes.putInt(progress.channel()).putLong(progress.received()).putLong(progress.delivered());
         }

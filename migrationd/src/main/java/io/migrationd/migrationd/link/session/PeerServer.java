@@ -123,9 +123,9 @@ public final class PeerServer implements AutoCloseable, PeerConnection.Owner {
             Consumer<PeerSession> accepted)
             throws IOException {
         if (tls.isEmpty() && uri instanceof MigrationUri.Tcp tcp && !tcp.isLoopback()) {
-            throw new PeerSetupException("peer.listen = %s: allowed without TLS: unix:PATH and loopback addresses; "
-                            .formatted(uri)
-                    + "set peer.tls.certificate, peer.tls.key and peer.tls.authority for others");
+            throw new PeerSetupException(
+                    "peer.listen = %s: allowed without TLS: unix:PATH and loopback addresses; ".formatted(uri)
+                            + "set peer.tls.certificate, peer.tls.key and peer.tls.authority for others");
         }
         return new PeerServer(loop, self, settings, tls, accepted, uri);
     }
@@ -138,7 +138,7 @@ public final class PeerServer implements AutoCloseable, PeerConnection.Owner {
     private void greet(Channel channel) {
         if (strangers.size() >= MAX_STRANGERS) {
             log.atWarn().addKeyValue("limit", MAX_STRANGERS).log("too many callers that have said nothing");
-            channel.close();
+            var _ = channel.close();
             return;
         }
         PeerConnection.configure(channel, settings.deadMillis());
@@ -212,7 +212,10 @@ public final class PeerServer implements AutoCloseable, PeerConnection.Owner {
         if (session != null) {
             session.detach(connection, reason);
         } else {
-            log.atDebug().addKeyValue("caller", connection.address()).addKeyValue("reason", reason).log("caller left");
+            log.atDebug()
+                    .addKeyValue("caller", connection.address())
+                    .addKeyValue("reason", reason)
+                    .log("caller left");
         }
     }
 

@@ -89,8 +89,8 @@ public final class PeerTls {
 
     private static Certificate read(Path file) throws PeerSetupException {
         try (InputStream in = Files.newInputStream(file)) {
-            return certificateOf((X509Certificate)
-                    CertificateFactory.getInstance("X.509").generateCertificate(in));
+            return certificateOf(
+                    (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in));
         } catch (IOException | CertificateException e) {
             throw new PeerSetupException("%s is no certificate in PEM: %s".formatted(file, e), e);
         }

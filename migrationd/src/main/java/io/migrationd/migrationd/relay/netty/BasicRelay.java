@@ -93,11 +93,9 @@ abstract class BasicRelay implements Relay, Joint.Owner {
     }
 
     final void countRefused(String why) {
-        refused++;
-        log.atWarn()
-                .addKeyValue("move", plan.move())
-                .addKeyValue("reason", why)
-                .log("connection of a QEMU refused");
+        int before = refused;
+        refused = before + 1;
+        log.atWarn().addKeyValue("move", plan.move()).addKeyValue("reason", why).log("connection of a QEMU refused");
     }
 
     private void to(State next) {
@@ -276,8 +274,7 @@ abstract class BasicRelay implements Relay, Joint.Owner {
                 }
             }
         }
-        return new RelayStatus(
-                state, failure, session.linkHealth().up(), window, refused, List.copyOf(channels));
+        return new RelayStatus(state, failure, session.linkHealth().up(), window, refused, List.copyOf(channels));
     }
 
     @Override

@@ -204,7 +204,7 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
     }
 
     private static void look(StreamTap tap, @Nullable ShutScanner scanner, ByteBuf bytes) {
-        if (tap == StreamTap.NONE && scanner == null) {
+        if (tap.equals(StreamTap.NONE) && scanner == null) {
             return;
         }
         var view = bytes.nioBuffer().asReadOnlyBuffer();
@@ -413,7 +413,7 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
         waiting.forEach(ByteBuf::release);
         waiting.clear();
         if (socket != null) {
-            socket.close();
+            var _ = socket.close();
         }
     }
 
@@ -423,7 +423,8 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
 
     // Any thread.
 
-    @Nullable PeerChannel peer() {
+    @Nullable
+    PeerChannel peer() {
         return peer;
     }
 

@@ -18,11 +18,11 @@ final class RoomAllocator extends DefaultMaxMessagesRecvByteBufAllocator {
     }
 
     @Override
-    public Handle newHandle() {
+    public ExtendedHandle newHandle() {
         return new MaxMessageHandle() {
             @Override
             public int guess() {
-                return (int) Math.clamp(room.getAsLong(), 1, MOST_BYTES);
+                return Math.clamp(room.getAsLong(), 1, MOST_BYTES);
             }
 
             @Override

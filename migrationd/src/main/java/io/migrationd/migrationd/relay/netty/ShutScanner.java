@@ -37,7 +37,7 @@ final class ShutScanner {
         int at = bytes.position();
         while (at < bytes.limit() && part != Part.REST) {
             if (part == Part.HEADER || part == Part.BITMAP_SIZE) {
-                value = value << 8 | bytes.get(at++) & 0xff;
+                value = (value << 8) | (bytes.get(at++) & 0xff);
                 left--;
             } else {
                 long skip = Math.min(left, bytes.limit() - at);

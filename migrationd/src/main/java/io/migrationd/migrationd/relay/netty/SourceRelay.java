@@ -77,8 +77,7 @@ final class SourceRelay extends BasicRelay {
 
     private void started(Channel listening) {
         server = listening;
-        measuring = loop().scheduleWithFixedDelay(
-                        this::measure, MEASURE_MILLIS, MEASURE_MILLIS, TimeUnit.MILLISECONDS);
+        measuring = loop().scheduleWithFixedDelay(this::measure, MEASURE_MILLIS, MEASURE_MILLIS, TimeUnit.MILLISECONDS);
         if (isOver()) {
             over();
         }
@@ -88,7 +87,7 @@ final class SourceRelay extends BasicRelay {
         int expected = 1 + plan().multifdChannels() + (plan().preempt() ? 1 : 0);
         if (isOver() || joints().size() + unknown.size() + early.size() >= expected) {
             countRefused("more connections than the %d expected".formatted(expected));
-            channel.close();
+            var _ = channel.close();
             return;
         }
         Joint joint = new Joint(this);
@@ -212,8 +211,7 @@ final class SourceRelay extends BasicRelay {
 
     private void open(Joint joint, ChannelKind kind, int index) {
         try {
-            PeerChannel channel =
-                    session().open(new ChannelSpec(kind, plan().move(), plan().attempt(), index), joint);
+            PeerChannel channel = session().open(new ChannelSpec(kind, plan().move(), plan().attempt(), index), joint);
             channel.window(windowOf(kind, currentWindow()));
             joint.join(channel);
         } catch (IOException e) {
@@ -282,7 +280,7 @@ final class SourceRelay extends BasicRelay {
             measuring.cancel(false);
         }
         if (server != null && server.isOpen()) {
-            server.close();
+            var _ = server.close();
             Transport.deleteSocket(plan().socket());
         }
     }

@@ -42,12 +42,11 @@ final class TargetRelay extends BasicRelay {
 
     private Optional<ChannelReader> opened(PeerChannel channel) {
         ChannelKind kind = channel.spec().kind();
-        int most =
-                switch (kind) {
-                    case MAIN -> 1;
-                    case MULTIFD -> plan().multifdChannels();
-                    case PREEMPT -> plan().preempt() ? 1 : 0;
-                };
+        int most = switch (kind) {
+            case MAIN -> 1;
+            case MULTIFD -> plan().multifdChannels();
+            case PREEMPT -> plan().preempt() ? 1 : 0;
+        };
         int count = counts.merge(kind, 1, Integer::sum);
         if (isOver() || count > most || (kind != ChannelKind.MAIN && main().isEmpty())) {
             countRefused("a %s channel, number %d of %d".formatted(kind, count, most));
@@ -82,12 +81,11 @@ final class TargetRelay extends BasicRelay {
         if (channel == null || isOver() || connecting.contains(joint)) {
             return;
         }
-        boolean due =
-                switch (channel.spec().kind()) {
-                    case MAIN -> joint.waitingBytes() >= LEAST_FIRST_BYTES;
-                    case MULTIFD -> mainStands && joint.waitingBytes() >= LEAST_FIRST_BYTES;
-                    case PREEMPT -> mainStands;
-                };
+        boolean due = switch (channel.spec().kind()) {
+            case MAIN -> joint.waitingBytes() >= LEAST_FIRST_BYTES;
+            case MULTIFD -> mainStands && joint.waitingBytes() >= LEAST_FIRST_BYTES;
+            case PREEMPT -> mainStands;
+        };
         if (due) {
             connecting.add(joint);
             connect(joint);

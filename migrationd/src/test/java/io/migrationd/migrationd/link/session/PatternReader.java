@@ -63,8 +63,7 @@ final class PatternReader implements ChannelReader {
         PeerChannel to = channel();
         while (writtenTotal < total && to.room() > 0) {
             int length = (int) Math.min(Math.min(1 + random.nextInt(MAX_PIECE), to.room()), total - writtenTotal);
-            ByteBuf bytes = io.netty.buffer.PooledByteBufAllocator.DEFAULT
-                    .directBuffer(length);
+            ByteBuf bytes = io.netty.buffer.PooledByteBufAllocator.DEFAULT.directBuffer(length);
             for (int i = 0; i < length; i++) {
                 bytes.writeByte(byteAt(patternOut, writtenTotal + i));
             }
@@ -93,9 +92,8 @@ final class PatternReader implements ChannelReader {
         mostBuffered = Math.max(mostBuffered, from.receivedBytes() - from.deliveredBytes());
         if (slow && random.nextInt(4) == 0) {
             held.add((long) length);
-            session.loop()
-                    .schedule(
-                            () -> from.delivered(held.remove()), random.nextLong(3_000_000L), TimeUnit.NANOSECONDS);
+            var _ = session.loop()
+                    .schedule(() -> from.delivered(held.remove()), random.nextLong(3_000_000L), TimeUnit.NANOSECONDS);
         } else {
             from.delivered(length);
         }

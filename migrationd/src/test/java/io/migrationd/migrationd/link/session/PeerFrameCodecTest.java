@@ -70,8 +70,16 @@ class PeerFrameCodecTest {
     }
 
     @ParameterizedTest(name = "byte {0} = {1}")
-    @CsvSource({"4,0,hello.magic", "13,2,hello.version", "14,2,hello.flags", "47,255,hello.max-buffer",
-        "55,0,hello.host", "55,200,hello.host", "62,9,hello.channels", "79,9,hello.delivered"})
+    @CsvSource({
+        "4,0,hello.magic",
+        "13,2,hello.version",
+        "14,2,hello.flags",
+        "47,255,hello.max-buffer",
+        "55,0,hello.host",
+        "55,200,hello.host",
+        "62,9,hello.channels",
+        "79,9,hello.delivered"
+    })
     void refusesAHelloWithAWrongByte(int index, int value, String field) {
         ByteBuffer bytes = PeerFrameCodec.encode(new PeerFrame.Hello(
                 SESSION, new PeerIdentity("hostA", SESSION), false, 1 << 20, List.of(new PeerFrame.Progress(1, 5, 4))));

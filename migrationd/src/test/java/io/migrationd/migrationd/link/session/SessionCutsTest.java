@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.link.session.CutProxy.Cut;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -29,6 +30,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SessionCutsTest {
     private static final PeerSettings SETTINGS =
             new PeerSettings(20, 120, 2, 30, PeerSettings.FOR_EVER, PeerSettings.MIN_BUFFER_BYTES);
+    private static final List<Cut> CUTS = List.of(Cut.values());
     private static final long WINDOW = 200_000;
     private static final long TOTAL = 6_000_000;
     private static final int MESSAGES = 2000;
@@ -41,8 +43,8 @@ class SessionCutsTest {
         try (PeerLinks b = new PeerLinks(new PeerIdentity("b", UUID.randomUUID()), SETTINGS, Optional.empty());
                 PeerLinks a = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), SETTINGS, Optional.empty());
                 PeerServer server = b.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
-                CutProxy proxy = new CutProxy(new InetSocketAddress(
-                        "127.0.0.1", ((MigrationUri.Tcp) server.uri()).port()))) {
+                CutProxy proxy =
+                        new CutProxy(new InetSocketAddress(InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()))) {
             PeerSession ofA = a.dial("b", List.of(MigrationUri.parse(proxy.uri())));
             PeerSession ofB = accepted.get(10, TimeUnit.SECONDS);
             assertThat(ofA.awaitUp(Duration.ofSeconds(5))).isTrue();
@@ -55,7 +57,8 @@ class SessionCutsTest {
 
             UUID move = UUID.randomUUID();
             List<PatternReader> readers = new CopyOnWriteArrayList<>();
-            channelsB.loop()
+            channelsB
+                    .loop()
                     .submit(() -> channelsB.accept(move, 0, channel -> {
                         int index = channel.spec().index();
                         PatternReader reader =
@@ -67,23 +70,23 @@ class SessionCutsTest {
                     }))
                     .get();
             List<ChannelKind> kinds = List.of(ChannelKind.MAIN, ChannelKind.MULTIFD, ChannelKind.PREEMPT);
-            channelsA.loop()
+            channelsA
+                    .loop()
                     .submit(() -> {
                         for (int i = 0; i < kinds.size(); i++) {
                             PatternReader reader =
                                     new PatternReader(channelsA, seed - i, 200 + i, 100 + i, TOTAL, i == 1);
                             readers.add(reader);
-                            reader.start(
-                                    channelsA.open(new ChannelSpec(kinds.get(i), move, 0, i), reader), WINDOW);
+                            reader.start(channelsA.open(new ChannelSpec(kinds.get(i), move, 0, i), reader), WINDOW);
                         }
-                        return null;
+                        return true;
                     })
                     .get();
             AtomicBoolean done = new AtomicBoolean();
             List<String> sent = new ArrayList<>();
             Thread breaker = Thread.ofVirtual().start(() -> {
                 while (!done.get()) {
-                    Cut cut = Cut.values()[random.nextInt(Cut.values().length)];
+                    Cut cut = CUTS.get(random.nextInt(CUTS.size()));
                     int before = proxy.cuts();
                     proxy.cutAfter(1 + random.nextLong(random.nextBoolean() ? 3_000_000 : 300), cut);
                     long until = System.nanoTime() + 200_000_000;

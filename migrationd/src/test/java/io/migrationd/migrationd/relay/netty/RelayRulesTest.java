@@ -11,6 +11,7 @@ import io.migrationd.migrationd.relay.netty.FakeQemu.Connection;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.function.UnaryOperator;
@@ -23,6 +24,8 @@ import org.junit.jupiter.api.io.TempDir;
 @DisplayName("Rules of the relay")
 @Timeout(30)
 class RelayRulesTest {
+    private static final List<Cut> CUTS = List.of(Cut.values());
+
     @TempDir
     private Path folder;
 
@@ -128,7 +131,7 @@ class RelayRulesTest {
                 Connection preempt = FakeQemu.connect(pair.sourceSocket)) {
             main.write(FakeQemu.MAIN);
             until(pair, () -> pair.destination.accepted.size() == 2);
-            main.close();
+            main.end();
             assertThat(preempt.isEnded()).isTrue();
             pair.destination.accepted.get(0).read(8);
             assertThat(pair.destination.accepted.get(0).isEnded()).isTrue();
@@ -176,9 +179,9 @@ class RelayRulesTest {
             Connection destination = pair.destination.accepted.getFirst();
             destination.read(1000);
             destination.write(FakeQemu.SHUT);
-            destination.close();
+            destination.end();
             assertThat(main.read(8)).isEqualTo(FakeQemu.SHUT);
-            main.close();
+            main.end();
             until(pair, () -> pair.source.status().state() == State.ENDED);
             until(pair, () -> pair.target.status().state() == State.ENDED);
         }
@@ -199,9 +202,9 @@ class RelayRulesTest {
                 pair.destination.accepted.get(2).close();
                 destination.write(FakeQemu.SHUT);
                 assertThat(main.read(8)).isEqualTo(FakeQemu.SHUT);
-                preempt.close();
-                multifd.close();
-                main.close();
+                preempt.end();
+                multifd.end();
+                main.end();
                 assertThat(destination.isEnded()).isTrue();
                 until(pair, () -> pair.source.status().state() == State.ENDED);
                 until(pair, () -> pair.target.status().state() == State.ENDED);
@@ -229,20 +232,21 @@ class RelayRulesTest {
             byte[] got = new byte[content.length];
             int step = content.length / 20;
             for (int i = 0; i < 20; i++) {
-                pair.proxy.cutAfter(1 + random.nextInt(step), Cut.values()[i % Cut.values().length]);
+                pair.proxy.cutAfter(1 + random.nextInt(step), CUTS.get(i % CUTS.size()));
                 System.arraycopy(destination.read(step), 0, got, i * step, step);
             }
-            System.arraycopy(destination.read(content.length - 20 * step), 0, got, 20 * step, content.length - 20 * step);
+            System.arraycopy(
+                    destination.read(content.length - 20 * step), 0, got, 20 * step, content.length - 20 * step);
             assertThat(Arrays.equals(got, content)).isTrue();
             writer.join();
             pair.proxy.refuse(true);
             pair.proxy.cut(Cut.RST);
             destination.write(FakeQemu.SHUT);
-            destination.close();
+            destination.end();
             quiet(() -> pair.source.status().state() == State.OPEN);
             pair.proxy.refuse(false);
             assertThat(main.read(8)).isEqualTo(FakeQemu.SHUT);
-            main.close();
+            main.end();
             until(pair, () -> pair.source.status().state() == State.ENDED);
             assertThat(pair.atSource.health().outageCount()).isGreaterThan(5);
         }
@@ -267,7 +271,8 @@ class RelayRulesTest {
             });
             until(pair, () -> pair.source.status().channels().getFirst().inFlightBytes() >= 300_000);
             quiet(() -> pair.source.status().channels().getFirst().inFlightBytes() >= 300_000);
-            assertThat(pair.source.status().channels().getFirst().inFlightBytes()).isEqualTo(300_000);
+            assertThat(pair.source.status().channels().getFirst().inFlightBytes())
+                    .isBetween(300_000L, 300_064L);
             pair.proxy.refuse(false);
             pair.destination.accepted.getFirst().read(8 + (5 << 20));
             writer.join();
