@@ -24,6 +24,8 @@ import io.migrationd.migrationd.relay.RelayStatus.State;
 import io.migrationd.migrationd.relay.RelayTaps;
 import io.migrationd.migrationd.relay.StreamTap;
 import io.migrationd.migrationd.relay.netty.Relays;
+import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -83,7 +85,7 @@ class RelaySessionIT {
             PeerServer server = targetLinks.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
             int port = ((MigrationUri.Tcp) server.uri()).port();
             proxy = LinkProxy.start(
-                    "relay", new InetSocketAddress("127.0.0.1", 0), new InetSocketAddress("127.0.0.1", port));
+                    "relay", new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
             sourceLinks = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), SETTINGS, Optional.empty());
             session = sourceLinks.dial("b", List.of(MigrationUri.of(proxy.address())));
             PeerSession atTarget = accepted.get(10, TimeUnit.SECONDS);
@@ -106,14 +108,14 @@ class RelaySessionIT {
                 proxy.refuse();
                 proxy.cut(Cut.RESET);
                 cuts.incrementAndGet();
-                breaker.schedule(proxy::heal, 500, TimeUnit.MILLISECONDS);
+                var _ = breaker.schedule(proxy::heal, 500, TimeUnit.MILLISECONDS);
                 cutAtShut.complete(source.status().state() == State.OPEN);
             }
         }
 
         /** From now on, in turn: reset, end of input, silence. */
         private void cutAgainAndAgain() {
-            breaker.scheduleWithFixedDelay(this::cut, 5, CUT_MILLIS, TimeUnit.MILLISECONDS);
+            var _ = breaker.scheduleWithFixedDelay(this::cut, 5, CUT_MILLIS, TimeUnit.MILLISECONDS);
         }
 
         private void cut() {
@@ -122,7 +124,7 @@ class RelaySessionIT {
                 case 1 -> proxy.cut(Cut.FIN);
                 default -> {
                     proxy.cut(Cut.SILENCE);
-                    breaker.schedule(proxy::heal, 2 * CUT_MILLIS, TimeUnit.MILLISECONDS);
+                    var _ = breaker.schedule(proxy::heal, 2 * CUT_MILLIS, TimeUnit.MILLISECONDS);
                 }
             }
         }
@@ -148,7 +150,7 @@ class RelaySessionIT {
         }
 
         @Override
-        public void close() throws Exception {
+        public void close() throws IOException {
             breaker.shutdownNow();
             source.close();
             target.close();

@@ -123,9 +123,8 @@ interface SettingType<T> {
             @Override
             @SuppressWarnings("OptionalMapToOptional") // No value is a value here: off.
             public Optional<Optional<Path>> read(Object raw) {
-                return raw.equals("off")
-                        ? Optional.of(Optional.empty())
-                        : path.read(raw).map(Optional::of);
+                Optional<Path> read = path.read(raw);
+                return read.isPresent() || raw.equals("off") ? Optional.of(read) : Optional.empty();
             }
 
             @Override
@@ -146,7 +145,8 @@ interface SettingType<T> {
             @Override
             @SuppressWarnings("OptionalMapToOptional") // No value is a value here: off.
             public Optional<Optional<MigrationUri>> read(Object raw) {
-                return raw.equals("off") ? Optional.of(Optional.empty()) : uri(raw).map(Optional::of);
+                Optional<MigrationUri> read = uri(raw);
+                return read.isPresent() || raw.equals("off") ? Optional.of(read) : Optional.empty();
             }
 
             @Override

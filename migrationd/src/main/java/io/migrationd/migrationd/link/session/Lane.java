@@ -123,11 +123,12 @@ abstract class Lane {
 
     @SuppressWarnings("NonAtomicVolatileUpdate") // The event loop alone writes it.
     final void addDelivered(long bytes) {
-        if (bytes < 0 || delivered + bytes > received) {
+        long now = delivered + bytes;
+        if (bytes < 0 || now > received) {
             throw new IllegalStateException("channel %d: %d bytes delivered beyond %d of %d received"
                     .formatted(id, bytes, delivered, received));
         }
-        delivered += bytes;
+        delivered = now;
     }
 
     final boolean isAckDue() {

@@ -205,7 +205,7 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
 
     @SuppressWarnings("ReferenceEquality") // NONE is one object.
     private static void look(StreamTap tap, @Nullable ShutScanner scanner, ByteBuf bytes) {
-        if (tap == StreamTap.NONE && scanner == null) {
+        if (tap.equals(StreamTap.NONE) && scanner == null) {
             return;
         }
         var view = bytes.nioBuffer().asReadOnlyBuffer();

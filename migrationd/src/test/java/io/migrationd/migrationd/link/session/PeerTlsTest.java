@@ -28,7 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 class PeerTlsTest {
     private static final PeerSettings SETTINGS =
             new PeerSettings(50, 1000, 5, 50, PeerSettings.FOR_EVER, PeerSettings.MIN_BUFFER_BYTES);
-    private static final Instant LATER = Instant.now().plus(10, ChronoUnit.DAYS).truncatedTo(ChronoUnit.SECONDS);
+    private static Instant later;
     private static X509Bundle authority;
     private static X509Bundle stranger;
 
@@ -37,6 +37,7 @@ class PeerTlsTest {
 
     @BeforeAll
     static void authorities() throws Exception {
+        later = Instant.now().plus(10, ChronoUnit.DAYS).truncatedTo(ChronoUnit.SECONDS);
         authority = authority("CN=our authority");
         stranger = authority("CN=another authority");
     }
@@ -47,7 +48,7 @@ class PeerTlsTest {
                 .subject(name)
                 .setIsCertificateAuthority(true)
                 .notBefore(Instant.now().minus(30, ChronoUnit.DAYS))
-                .notAfter(LATER)
+                .notAfter(later)
                 .buildSelfSigned();
     }
 
@@ -85,15 +86,15 @@ class PeerTlsTest {
 
     @Test
     void bothAreNamedByTheirCertificates() throws Exception {
-        PeerTls a = tls("host-a", authority, LATER);
-        assertThat(a.certificateExpires()).isEqualTo(LATER);
+        PeerTls a = tls("host-a", authority, later);
+        assertThat(a.certificateExpires()).isEqualTo(later);
         assertThat(a.certificateName()).isEqualTo("host-a");
-        connect(a, tls("host-b", authority, LATER), "host-b", (dialed, accepted) -> {
+        connect(a, tls("host-b", authority, later), "host-b", (dialed, accepted) -> {
             assertThat(dialed.awaitUp(Duration.ofSeconds(5))).isTrue();
             PeerSession other = accepted.get(5, TimeUnit.SECONDS);
             assertThat(dialed.peerHost()).isEqualTo("host-b");
             assertThat(other.peerHost()).isEqualTo("host-a");
-            assertThat(dialed.peerCertificateExpires()).contains(LATER);
+            assertThat(dialed.peerCertificateExpires()).contains(later);
             CompletableFuture<String> got = new CompletableFuture<>();
             other.onMessage(message -> got.complete(new String(message, StandardCharsets.UTF_8)));
             dialed.send("hello".getBytes(StandardCharsets.UTF_8));
@@ -117,8 +118,8 @@ class PeerTlsTest {
     @Test
     void certificateOfAnotherHostIsRefused() throws Exception {
         connect(
-                tls("host-a", authority, LATER),
-                tls("host-b", authority, LATER),
+                tls("host-a", authority, later),
+                tls("host-b", authority, later),
                 "host-c",
                 PeerTlsTest::isNotConnected);
     }

@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.link.session.CutProxy.Cut;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -29,6 +30,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SessionCutsTest {
     private static final PeerSettings SETTINGS =
             new PeerSettings(20, 120, 2, 30, PeerSettings.FOR_EVER, PeerSettings.MIN_BUFFER_BYTES);
+    private static final List<Cut> CUTS = List.of(Cut.values());
     private static final long WINDOW = 200_000;
     private static final long TOTAL = 6_000_000;
     private static final int MESSAGES = 2000;
@@ -77,14 +79,14 @@ class SessionCutsTest {
                             readers.add(reader);
                             reader.start(channelsA.open(new ChannelSpec(kinds.get(i), move, 0, i), reader), WINDOW);
                         }
-                        return null;
+                        return true;
                     })
                     .get();
             AtomicBoolean done = new AtomicBoolean();
             List<String> sent = new ArrayList<>();
             Thread breaker = Thread.ofVirtual().start(() -> {
                 while (!done.get()) {
-                    Cut cut = Cut.values()[random.nextInt(Cut.values().length)];
+                    Cut cut = CUTS.get(random.nextInt(CUTS.size()));
                     int before = proxy.cuts();
                     proxy.cutAfter(1 + random.nextLong(random.nextBoolean() ? 3_000_000 : 300), cut);
                     long until = System.nanoTime() + 200_000_000;

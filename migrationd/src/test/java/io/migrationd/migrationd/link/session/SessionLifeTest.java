@@ -7,11 +7,13 @@ import static org.awaitility.Awaitility.await;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.link.session.CutProxy.Cut;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.BlockingQueue;
@@ -52,9 +54,7 @@ class SessionLifeTest {
     }
 
     private PeerSession next() throws InterruptedException {
-        PeerSession session = accepted.poll(5, TimeUnit.SECONDS);
-        assertThat(session).isNotNull();
-        return session;
+        return Objects.requireNonNull(accepted.poll(5, TimeUnit.SECONDS), "no session came");
     }
 
     private static CompletableFuture<String> loss(PeerSession session) {
@@ -64,7 +64,7 @@ class SessionLifeTest {
     }
 
     private CutProxy proxy() throws IOException {
-        return new CutProxy(new InetSocketAddress("127.0.0.1", ((MigrationUri.Tcp) server.uri()).port()));
+        return new CutProxy(new InetSocketAddress(InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()));
     }
 
     @Test
@@ -179,7 +179,7 @@ class SessionLifeTest {
                 "GET / HTTP/1.1\r\n\r\n".getBytes(java.nio.charset.StandardCharsets.US_ASCII),
                 ByteBuffer.allocate(12).putInt(4 << 24 | 8).array(),
                 ByteBuffer.allocate(4).putInt(1 << 24 | 0xff_ffff).array())) {
-            try (Socket socket = new Socket("127.0.0.1", port)) {
+            try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), port)) {
                 socket.getOutputStream().write(nonsense);
                 socket.setSoTimeout(3000);
                 assertThat(socket.getInputStream().read()).isEqualTo(-1);

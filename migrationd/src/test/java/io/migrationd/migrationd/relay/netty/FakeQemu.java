@@ -50,6 +50,11 @@ final class FakeQemu implements AutoCloseable {
             return bytes.array();
         }
 
+        /** Closes it, in the middle of a test. */
+        void end() throws IOException {
+            channel.close();
+        }
+
         /** Whether nothing more comes. */
         boolean isEnded() throws IOException {
             try {

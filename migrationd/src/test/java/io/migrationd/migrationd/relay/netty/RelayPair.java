@@ -9,6 +9,8 @@ import io.migrationd.migrationd.link.session.PeerSession;
 import io.migrationd.migrationd.link.session.PeerSettings;
 import io.migrationd.migrationd.relay.Relay;
 import io.migrationd.migrationd.relay.RelayPlan;
+import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -42,7 +44,7 @@ final class RelayPair implements AutoCloseable {
         CompletableFuture<PeerSession> accepted = new CompletableFuture<>();
         targetLinks = new PeerLinks(new PeerIdentity("b", UUID.randomUUID()), FAST, Optional.empty());
         PeerServer server = targetLinks.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
-        proxy = new CutProxy(new InetSocketAddress("127.0.0.1", ((MigrationUri.Tcp) server.uri()).port()));
+        proxy = new CutProxy(new InetSocketAddress(InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()));
         links = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), FAST, Optional.empty());
         atSource = links.dial("b", List.of(MigrationUri.parse(proxy.uri())));
         atTarget = accepted.get(10, TimeUnit.SECONDS);
@@ -60,7 +62,7 @@ final class RelayPair implements AutoCloseable {
     }
 
     @Override
-    public void close() throws Exception {
+    public void close() throws IOException {
         source.close();
         target.close();
         links.close();

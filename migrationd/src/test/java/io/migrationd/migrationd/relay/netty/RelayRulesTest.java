@@ -11,6 +11,7 @@ import io.migrationd.migrationd.relay.netty.FakeQemu.Connection;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.function.UnaryOperator;
@@ -24,6 +25,8 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(30)
 @SuppressWarnings("try") // Ends in the middle are what is tested.
 class RelayRulesTest {
+    private static final List<Cut> CUTS = List.of(Cut.values());
+
     @TempDir
     private Path folder;
 
@@ -129,7 +132,7 @@ class RelayRulesTest {
                 Connection preempt = FakeQemu.connect(pair.sourceSocket)) {
             main.write(FakeQemu.MAIN);
             until(pair, () -> pair.destination.accepted.size() == 2);
-            main.close();
+            main.end();
             assertThat(preempt.isEnded()).isTrue();
             pair.destination.accepted.get(0).read(8);
             assertThat(pair.destination.accepted.get(0).isEnded()).isTrue();
@@ -177,9 +180,9 @@ class RelayRulesTest {
             Connection destination = pair.destination.accepted.getFirst();
             destination.read(1000);
             destination.write(FakeQemu.SHUT);
-            destination.close();
+            destination.end();
             assertThat(main.read(8)).isEqualTo(FakeQemu.SHUT);
-            main.close();
+            main.end();
             until(pair, () -> pair.source.status().state() == State.ENDED);
             until(pair, () -> pair.target.status().state() == State.ENDED);
         }
@@ -200,9 +203,9 @@ class RelayRulesTest {
                 pair.destination.accepted.get(2).close();
                 destination.write(FakeQemu.SHUT);
                 assertThat(main.read(8)).isEqualTo(FakeQemu.SHUT);
-                preempt.close();
-                multifd.close();
-                main.close();
+                preempt.end();
+                multifd.end();
+                main.end();
                 assertThat(destination.isEnded()).isTrue();
                 until(pair, () -> pair.source.status().state() == State.ENDED);
                 until(pair, () -> pair.target.status().state() == State.ENDED);
@@ -230,7 +233,7 @@ class RelayRulesTest {
             byte[] got = new byte[content.length];
             int step = content.length / 20;
             for (int i = 0; i < 20; i++) {
-                pair.proxy.cutAfter(1 + random.nextInt(step), Cut.values()[i % Cut.values().length]);
+                pair.proxy.cutAfter(1 + random.nextInt(step), CUTS.get(i % CUTS.size()));
                 System.arraycopy(destination.read(step), 0, got, i * step, step);
             }
             System.arraycopy(
@@ -240,11 +243,11 @@ class RelayRulesTest {
             pair.proxy.refuse(true);
             pair.proxy.cut(Cut.RST);
             destination.write(FakeQemu.SHUT);
-            destination.close();
+            destination.end();
             quiet(() -> pair.source.status().state() == State.OPEN);
             pair.proxy.refuse(false);
             assertThat(main.read(8)).isEqualTo(FakeQemu.SHUT);
-            main.close();
+            main.end();
             until(pair, () -> pair.source.status().state() == State.ENDED);
             assertThat(pair.atSource.health().outageCount()).isGreaterThan(5);
         }
