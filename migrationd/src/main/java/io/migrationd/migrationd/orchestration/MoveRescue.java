@@ -139,7 +139,7 @@ final class MoveRescue implements AutoCloseable {
     /** Whether the move goes on without QEMU, or will in a moment. */
     boolean outlivesQemu() {
         Drain draining = drain;
-        return isWhole() || draining != null && draining.status().state() == RescueState.LAST_WORD;
+        return isWhole() || (draining != null && draining.status().state() == RescueState.LAST_WORD);
     }
 
     private DrainedCopy open() throws IOException {
