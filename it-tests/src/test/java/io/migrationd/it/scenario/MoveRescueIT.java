@@ -24,6 +24,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @DisplayName("Rescue of a move")
 @ExtendWith(RealPeerReport.class)
 @Timeout(180)
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 class MoveRescueIT {
     /** So that there is time between the word of the destination and the grant. */
     private static final Duration WAY_BACK = Duration.ofMillis(700);

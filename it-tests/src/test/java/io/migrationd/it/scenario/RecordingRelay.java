@@ -31,6 +31,7 @@ import java.util.Optional;
  * Between two QEMUs, on Unix sockets: it passes every connection on, remembers what the source says on the first one,
  * and can keep that to itself.
  */
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 final class RecordingRelay implements AutoCloseable {
     private static final int PAGE_BYTES = 4096;
     private static final int BUFFER_BYTES = 64 << 10;

@@ -5,8 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.migrationd.it.fault.Cut;
 import io.migrationd.it.fault.LinkProxy;
-import io.migrationd.it.guest.RamReport;
-import io.migrationd.it.guest.SerialLog;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuMachine.Backend;
@@ -24,6 +22,8 @@ import io.migrationd.migrationd.relay.RelayStatus.State;
 import io.migrationd.migrationd.relay.RelayTaps;
 import io.migrationd.migrationd.relay.StreamTap;
 import io.migrationd.migrationd.relay.netty.Relays;
+import io.migrationd.migrationd.sample.RamReport;
+import io.migrationd.migrationd.sample.SerialLog;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -85,7 +85,9 @@ class RelaySessionIT {
             PeerServer server = targetLinks.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
             int port = ((MigrationUri.Tcp) server.uri()).port();
             proxy = LinkProxy.start(
-                    "relay", new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+                    "relay",
+                    new InetSocketAddress(InetAddress.getLoopbackAddress(), 0),
+                    new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
             sourceLinks = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), SETTINGS, Optional.empty());
             session = sourceLinks.dial("b", List.of(MigrationUri.of(proxy.address())));
             PeerSession atTarget = accepted.get(10, TimeUnit.SECONDS);

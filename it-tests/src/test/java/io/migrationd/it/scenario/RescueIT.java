@@ -47,6 +47,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @DisplayName("Rescue of a real QEMU")
 @ExtendWith(RealPeerReport.class)
 @Timeout(180)
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 class RescueIT {
     private static final QemuBinary SYSTEM = QemuBinary.system();
     private static final QemuBinary NEWER = QemuBinary.newer();

@@ -28,6 +28,7 @@ import java.util.UUID;
 import java.util.stream.Collectors;
 
 /** Two daemons, a link between them, and one guest at {@code a} that both of them can start. */
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 final class RescueLab implements AutoCloseable {
     static final Duration DEADLINE = Duration.ofSeconds(60);
     static final String GUEST = "web";

@@ -169,6 +169,7 @@ final class RescueDriver implements AutoCloseable {
     }
 
     /** The next step of a guest's new start. */
+    @SuppressWarnings("RefactorSwitch") // Each arm does several things before it answers.
     Optional<MoveEvent> pollReplacement() {
         Replacement running = replacement;
         if (running == null) {

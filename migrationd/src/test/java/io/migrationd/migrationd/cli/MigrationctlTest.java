@@ -52,10 +52,10 @@ class MigrationctlTest {
 
     @Test
     void guestDefinitionsListsGuestsAndWrongFiles() throws Exception {
-        String listing = "{\"guests\":[%s,%s],\"problems\":[{\"file\":\"/g/x.toml\",\"text\":\"kind = 5\"}]}";
-        try (FakeDaemon daemon = FakeDaemon.at(directory)
-                .answering("guest-definitions", listing.formatted(VM, SILENT_VM))
-                .start()) {
+        String listing = "{\"guests\":[%s,%s],\"problems\":[{\"file\":\"/g/x.toml\",\"text\":\"kind = 5\"}]}"
+                .formatted(VM, SILENT_VM);
+        try (FakeDaemon daemon =
+                FakeDaemon.at(directory).answering("guest-definitions", listing).start()) {
             assertThat(CommandRun.of(daemon.socket(), "guest", "definitions")).isEqualTo(new CommandRun(0, """
                     vm1 running
                       uuid         u1

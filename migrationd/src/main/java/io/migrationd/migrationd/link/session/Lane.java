@@ -121,7 +121,6 @@ abstract class Lane {
         return new PeerFrame.Progress(id, received, delivered);
     }
 
-    @SuppressWarnings("NonAtomicVolatileUpdate") // The event loop alone writes it.
     final void addDelivered(long bytes) {
         long now = delivered + bytes;
         if (bytes < 0 || now > received) {

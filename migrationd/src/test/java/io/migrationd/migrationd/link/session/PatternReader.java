@@ -92,7 +92,7 @@ final class PatternReader implements ChannelReader {
         mostBuffered = Math.max(mostBuffered, from.receivedBytes() - from.deliveredBytes());
         if (slow && random.nextInt(4) == 0) {
             held.add((long) length);
-            session.loop()
+            var _ = session.loop()
                     .schedule(() -> from.delivered(held.remove()), random.nextLong(3_000_000L), TimeUnit.NANOSECONDS);
         } else {
             from.delivered(length);

@@ -104,15 +104,15 @@ class PeerTlsTest {
 
     @Test
     void certificateOfAnotherAuthorityIsRefused() throws Exception {
-        connect(tls("host-a", stranger, LATER), tls("host-b", authority, LATER), "host-b", PeerTlsTest::isNotConnected);
-        connect(tls("host-a", authority, LATER), tls("host-b", stranger, LATER), "host-b", PeerTlsTest::isNotConnected);
+        connect(tls("host-a", stranger, later), tls("host-b", authority, later), "host-b", PeerTlsTest::isNotConnected);
+        connect(tls("host-a", authority, later), tls("host-b", stranger, later), "host-b", PeerTlsTest::isNotConnected);
     }
 
     @Test
     void expiredCertificateIsRefused() throws Exception {
         Instant past = Instant.now().minus(1, ChronoUnit.DAYS);
-        connect(tls("host-a", authority, past), tls("host-b", authority, LATER), "host-b", PeerTlsTest::isNotConnected);
-        connect(tls("host-a", authority, LATER), tls("host-b", authority, past), "host-b", PeerTlsTest::isNotConnected);
+        connect(tls("host-a", authority, past), tls("host-b", authority, later), "host-b", PeerTlsTest::isNotConnected);
+        connect(tls("host-a", authority, later), tls("host-b", authority, past), "host-b", PeerTlsTest::isNotConnected);
     }
 
     @Test

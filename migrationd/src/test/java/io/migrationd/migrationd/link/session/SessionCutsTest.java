@@ -43,8 +43,8 @@ class SessionCutsTest {
         try (PeerLinks b = new PeerLinks(new PeerIdentity("b", UUID.randomUUID()), SETTINGS, Optional.empty());
                 PeerLinks a = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), SETTINGS, Optional.empty());
                 PeerServer server = b.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
-                CutProxy proxy =
-                        new CutProxy(new InetSocketAddress("127.0.0.1", ((MigrationUri.Tcp) server.uri()).port()))) {
+                CutProxy proxy = new CutProxy(new InetSocketAddress(
+                        InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()))) {
             PeerSession ofA = a.dial("b", List.of(MigrationUri.parse(proxy.uri())));
             PeerSession ofB = accepted.get(10, TimeUnit.SECONDS);
             assertThat(ofA.awaitUp(Duration.ofSeconds(5))).isTrue();

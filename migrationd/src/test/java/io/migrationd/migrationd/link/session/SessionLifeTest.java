@@ -64,7 +64,8 @@ class SessionLifeTest {
     }
 
     private CutProxy proxy() throws IOException {
-        return new CutProxy(new InetSocketAddress(InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()));
+        return new CutProxy(
+                new InetSocketAddress(InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()));
     }
 
     @Test

@@ -22,7 +22,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 
 /** Two daemons' links in one JVM, a path between them that can break, and a relay at each end. */
-@SuppressWarnings("try") // A test may be interrupted while it ends.
 final class RelayPair implements AutoCloseable {
     static final PeerSettings FAST = new PeerSettings(25, 150, 2, 30, PeerSettings.FOR_EVER, 8 << 20);
 
@@ -44,7 +43,8 @@ final class RelayPair implements AutoCloseable {
         CompletableFuture<PeerSession> accepted = new CompletableFuture<>();
         targetLinks = new PeerLinks(new PeerIdentity("b", UUID.randomUUID()), FAST, Optional.empty());
         PeerServer server = targetLinks.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
-        proxy = new CutProxy(new InetSocketAddress(InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()));
+        proxy = new CutProxy(
+                new InetSocketAddress(InetAddress.getLoopbackAddress(), ((MigrationUri.Tcp) server.uri()).port()));
         links = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), FAST, Optional.empty());
         atSource = links.dial("b", List.of(MigrationUri.parse(proxy.uri())));
         atTarget = accepted.get(10, TimeUnit.SECONDS);

@@ -23,7 +23,6 @@ import org.junit.jupiter.api.io.TempDir;
 /** docs/moves.md §4, each rule with scripted ends: who was connected when, with how many bytes. */
 @DisplayName("Rules of the relay")
 @Timeout(30)
-@SuppressWarnings("try") // Ends in the middle are what is tested.
 class RelayRulesTest {
     private static final List<Cut> CUTS = List.of(Cut.values());
 
