@@ -12,6 +12,7 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.time.Duration;
+import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -178,7 +179,11 @@ final class ProxyLoop implements Closeable {
     private void round() throws IOException {
         select(traffic.move(System.nanoTime()));
         long now = System.nanoTime();
-        for (SelectionKey key : selector.selectedKeys()) {
+        // A copy: what a read sets off may select, to let go of closed sockets, and so change the set.
+        for (SelectionKey key : List.copyOf(selector.selectedKeys())) {
+            if (!key.isValid()) {
+                continue;
+            }
             if (key.attachment() instanceof ProxiedConnection connection) {
                 connection.read(scratch, now);
             } else {
