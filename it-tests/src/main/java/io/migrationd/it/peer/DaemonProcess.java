@@ -42,10 +42,11 @@ public final class DaemonProcess implements AutoCloseable {
                 [paths]
                 runtime = "%s"
                 state = "%s"
+                guest-definitions = "%s"
                 [metrics]
                 address = "127.0.0.1:0"
                 %s
-                """.formatted(runtime, state, settings));
+                """.formatted(runtime, state, folder.resolve("guests.d"), settings));
         ChildProcess process = ChildProcess.start("migrationd", folder, command(config));
         try {
             QmpClient qmp =
@@ -79,6 +80,16 @@ public final class DaemonProcess implements AutoCloseable {
     /** The path of the control socket. */
     public Path controlSocket() {
         return runtime.resolve("control.sock");
+    }
+
+    /** Where its sockets are. */
+    public Path runtimeFolder() {
+        return runtime;
+    }
+
+    /** Where its journal and its reports are. */
+    public Path stateFolder() {
+        return state;
     }
 
     /** Where guests attach. */
