@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.migrationd.it.fault.Cut;
+import io.migrationd.it.fault.Direction;
 import io.migrationd.it.fault.LinkProxy;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.MoveHost;
@@ -146,6 +148,44 @@ final class MoveLab implements AutoCloseable {
                 () -> show(a, guest));
     }
 
+    /** Breaks the link in the move, and lets it heal when it was seen to be down for so long. */
+    void cutFor(MovedGuest guest, Cut cut, long millis) throws Exception {
+        link.refuse();
+        link.cut(cut);
+        Await.until(
+                "link seen to be down",
+                DEADLINE,
+                () -> show(a, guest).path("link-down-millis").asLong() >= millis,
+                () -> show(a, guest));
+        link.heal();
+    }
+
+    /** Resets the link whenever it stands, some times a second, until the move is over. */
+    void cutUntilTheEnd(MovedGuest guest) throws Exception {
+        int[] seen = {0};
+        Await.until(
+                "end of the move",
+                DEADLINE,
+                () -> {
+                    JsonNode move = show(a, guest);
+                    if (!move.has("link-down-millis") && link.connectionCount() > seen[0]) {
+                        seen[0] = link.connectionCount();
+                        link.cutAfter(Direction.FORWARD, link.bytes(Direction.FORWARD) + (2 << 20), Cut.RESET);
+                    }
+                    return move.has("outcome");
+                },
+                () -> show(a, guest));
+    }
+
+    /** Waits until another move of the guest than that one is under way. */
+    void awaitOther(MovedGuest guest, String id) throws Exception {
+        Await.until(
+                "another attempt",
+                DEADLINE,
+                () -> !show(a, guest).path("id").asText().equals(id),
+                () -> show(a, guest));
+    }
+
     /** The last word about the guest's move at the source, when it is over and none follows. */
     JsonNode awaitEnd(MovedGuest guest) throws Exception {
         Await.until("end of the move", DEADLINE, () -> show(a, guest).has("outcome"), () -> show(a, guest));
@@ -231,7 +271,8 @@ final class MoveLab implements AutoCloseable {
             assertThat(guest.watch().ranTwice()).as("two copies ran: %s", guest.facts()).isEmpty();
         }
         for (MoveHost host : List.of(a, b)) {
-            assertThat(host.daemon().stop()).as(host.facts()).isZero();
+            // By SIGTERM, as a JVM ends.
+            assertThat(host.daemon().stop()).as(host.facts()).isEqualTo(128 + 15);
             Path scratch = Files.createDirectories(folder.resolve("scratch-" + host.name()));
             try (MoveJournal journal =
                     MoveJournal.open(host.daemon().stateFolder().resolve("moves.db"), scratch)) {
