@@ -8,6 +8,7 @@ import io.migrationd.migrationd.relay.RelayStatus;
 import io.migrationd.migrationd.relay.RelayTaps;
 import io.migrationd.migrationd.relay.netty.Relays;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -29,6 +30,12 @@ final class DaemonRelays implements MoveRelays {
     DaemonRelays(Path directory) throws IOException {
         this.directory = directory;
         Files.createDirectories(directory);
+        // An earlier daemon's, if it was killed: its byte paths died with it, and every attempt has sockets of its own.
+        try (DirectoryStream<Path> left = Files.newDirectoryStream(directory)) {
+            for (Path socket : left) {
+                Files.delete(socket);
+            }
+        }
     }
 
     @Override

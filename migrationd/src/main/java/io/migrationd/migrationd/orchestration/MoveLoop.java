@@ -43,6 +43,8 @@ abstract class MoveLoop<S> implements AutoCloseable {
     private final Map<Timer, Long> timers = new EnumMap<>(Timer.class);
     private boolean over;
     private boolean broken;
+    // Guarded by inbox.
+    private boolean drained;
     private volatile S state;
     private volatile boolean closing;
 
@@ -72,13 +74,19 @@ abstract class MoveLoop<S> implements AutoCloseable {
 
     /** Hands an event over; any thread. Dropped when the move is over. */
     final void offer(MoveEvent event) {
-        offerTask(() -> handle(event));
+        boolean _ = offerTask(() -> handle(event));
     }
 
-    /** Has the loop do something on its own thread. */
-    final void offerTask(Runnable task) {
-        if (!closing && !inbox.offer(task)) {
-            log.atError().addKeyValue("move", id).log("the move's loop hangs: an event is dropped");
+    /** Has the loop do something on its own thread; false if it has ended and never will. */
+    final boolean offerTask(Runnable task) {
+        synchronized (inbox) {
+            if (drained || closing) {
+                return false;
+            }
+            if (!inbox.offer(task)) {
+                log.atError().addKeyValue("move", id).log("the move's loop hangs: an event is dropped");
+            }
+            return true;
         }
     }
 
@@ -104,6 +112,7 @@ abstract class MoveLoop<S> implements AutoCloseable {
                     drainFound();
                 }
             }
+            drainLate();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } catch (RuntimeException | Error e) {
@@ -119,8 +128,28 @@ abstract class MoveLoop<S> implements AutoCloseable {
         drainFound();
     }
 
+    /** What came while the move ended still wants an answer: the peer says it once only. */
+    private void drainLate() {
+        if (!over || closing) {
+            return;
+        }
+        synchronized (inbox) {
+            drained = true;
+        }
+        for (Runnable task = inbox.poll(); task != null; task = inbox.poll()) {
+            task.run();
+        }
+        for (MoveEvent next = found.poll(); next != null; next = found.poll()) {
+            late(next);
+        }
+    }
+
     private void drainFound() {
-        for (MoveEvent next = found.poll(); next != null && !over && !closing; next = found.poll()) {
+        while (!over && !closing) {
+            MoveEvent next = found.poll();
+            if (next == null) {
+                return;
+            }
             try {
                 apply(next, step(state, next));
             } catch (IllegalTransitionException e) {
@@ -210,6 +239,11 @@ abstract class MoveLoop<S> implements AutoCloseable {
     abstract void look();
 
     abstract long timerMillis(Timer timer);
+
+    /** An event that came when the move was over; the state does not change any more. */
+    void late(MoveEvent event) {
+        // Whoever has nobody to answer to lets it be.
+    }
 
     /** Last thing that the thread does. */
     abstract void ended(boolean brokenOff);

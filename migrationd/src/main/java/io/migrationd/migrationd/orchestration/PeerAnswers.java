@@ -147,10 +147,8 @@ final class PeerAnswers implements AutoCloseable {
     private void ofMove(PeerSession session, PeerWord.OfMove word) {
         Optional<TargetMove> known = moves.target(word.move());
         if (known.isPresent()) {
-            if (known.get().outcome().isPresent()) {
+            if (known.get().outcome().isPresent() || !known.get().heard(session, word)) {
                 answerFrom(known.get().state(), session, word);
-            } else {
-                known.get().heard(session, word);
             }
         } else if (word.message() instanceof PeerMessage.Prepare) {
             prepare(session, word);
@@ -178,7 +176,7 @@ final class PeerAnswers implements AutoCloseable {
                 moves.services());
         moves.started(move);
         move.startListening();
-        move.heard(session, word);
+        boolean _ = move.heard(session, word);
     }
 
     /** From the record alone: a machine whose move is over only answers. */

@@ -153,12 +153,13 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     public void heard(PeerWord word) {
         switch (word) {
             case PeerWord.OfMove ofMove
-            when ofMove.move().equals(id()) ->
-                offerTask(() -> {
+            when ofMove.move().equals(id()) -> {
+                boolean _ = offerTask(() -> {
                     ofMove.timeline().ifPresent(recorder::peerTimeline);
                     recorder.heard(ofMove.message(), line.health());
                     offerFound(new MoveEvent.FromPeer(ofMove.message()));
                 });
+            }
             case PeerWord.Clock clock when clock.answer() -> recorder.clock(clock, System.currentTimeMillis());
             default -> {
                 // Another move's.
@@ -177,7 +178,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     }
 
     private void stirred() {
-        offerTask(() -> nextLookNanos = System.nanoTime());
+        boolean _ = offerTask(() -> nextLookNanos = System.nanoTime());
     }
 
     @Override

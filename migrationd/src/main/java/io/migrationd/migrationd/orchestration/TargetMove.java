@@ -19,6 +19,7 @@ import io.migrationd.migrationd.qmp.QmpConnectionException;
 import io.migrationd.migrationd.qmp.QmpEvent;
 import io.migrationd.migrationd.qmp.QmpException;
 import io.migrationd.migrationd.qmp.QmpTimeoutException;
+import io.migrationd.protocol.stream.IllegalTransitionException;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -92,9 +93,9 @@ final class TargetMove extends MoveLoop<TargetState> {
         });
     }
 
-    /** A message of the source over {@code from}; any thread. */
-    void heard(PeerSession from, PeerWord.OfMove word) {
-        offerTask(() -> {
+    /** A message of the source over {@code from}; false if the move is over and cannot answer. Any thread. */
+    boolean heard(PeerSession from, PeerWord.OfMove word) {
+        return offerTask(() -> {
             if (isOther(from)) {
                 boolean first = session == null && state().phase() == TargetPhase.NONE;
                 session = from;
@@ -130,7 +131,7 @@ final class TargetMove extends MoveLoop<TargetState> {
     }
 
     private void stirred() {
-        offerTask(() -> nextLookNanos = System.nanoTime());
+        boolean _ = offerTask(() -> nextLookNanos = System.nanoTime());
     }
 
     @Override
@@ -374,6 +375,22 @@ final class TargetMove extends MoveLoop<TargetState> {
             services.store().ended(id());
         } catch (IOException e) {
             log.atError().addKeyValue("move", id()).setCause(e).log("the end of the move is not in the journal");
+        }
+    }
+
+    @Override
+    void late(MoveEvent event) {
+        if (!(event instanceof MoveEvent.FromPeer)) {
+            return;
+        }
+        try {
+            for (MoveAction action : TargetMachine.step(state(), event).actions()) {
+                if (action instanceof MoveAction.Send(PeerMessage said)) {
+                    send(said);
+                }
+            }
+        } catch (IllegalTransitionException e) {
+            log.atError().addKeyValue("move", id()).setCause(e).log("the peer said what it may not say now; ignored");
         }
     }
 

@@ -1,0 +1,345 @@
+package io.migrationd.it.scenario;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.migrationd.it.fault.Cut;
+import io.migrationd.it.peer.MovedGuest;
+import io.migrationd.it.peer.QemuBinary;
+import io.migrationd.migrationd.sample.BootGuest;
+import io.migrationd.migrationd.sample.SerialLog;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Moves of real QEMUs by two daemons, from the command to the report. */
+@DisplayName("A move of a QEMU guest")
+@ExtendWith(RealPeerReport.class)
+@Timeout(150)
+class QemuMoveIT {
+    @TempDir
+    private Path folder;
+
+    @FunctionalInterface
+    private interface Steps {
+        void run(MoveLab lab) throws Exception;
+    }
+
+    private void inLab(QemuBinary source, QemuBinary target, Steps steps) throws Exception {
+        try (MoveLab lab = MoveLab.start(folder, source, target)) {
+            try {
+                steps.run(lab);
+                lab.assertSound();
+            } catch (Exception | AssertionError e) {
+                throw new AssertionError(e.getMessage() + "\n" + lab.facts(), e);
+            }
+        }
+    }
+
+    private void inLab(Steps steps) throws Exception {
+        inLab(QemuBinary.system(), QemuBinary.system(), steps);
+    }
+
+    /** 32 MiB that do not compress. */
+    private static BootGuest calm() {
+        return BootGuest.standard(1).withRam(64, 32);
+    }
+
+    static Stream<Arguments> pairs() {
+        return Stream.of(
+                Arguments.of(QemuBinary.system(), QemuBinary.system()),
+                Arguments.of(QemuBinary.newer(), QemuBinary.newer()),
+                Arguments.of(QemuBinary.system(), QemuBinary.newer()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("pairs")
+    void precopy(QemuBinary source, QemuBinary target) throws Exception {
+        inLab(source, target, lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            String id = lab.move(guest, Map.of("postcopy", "never", "downtime-limit", 500));
+            JsonNode report = lab.assertMoved(guest, id);
+            MoveLab.assertDowntime(report);
+            assertThat(report.path("mode").asText()).isEqualTo("precopy");
+            assertThat(report.path("passes").size()).isPositive();
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("pairs")
+    void postcopy(QemuBinary source, QemuBinary target) throws Exception {
+        inLab(source, target, lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitPhase(guest, "paging");
+            JsonNode report = lab.assertMoved(guest, id);
+            MoveLab.assertDowntime(report);
+            assertThat(report.path("mode").asText()).isEqualTo("postcopy");
+            assertThat(report.path("postcopy").path("requests").asLong()).isPositive();
+        });
+    }
+
+    @Test
+    void postcopyWithPreempt() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            Map<String, Object> how = new HashMap<>(SLOW_POSTCOPY);
+            how.put("preempt", true);
+            JsonNode report = lab.assertMoved(guest, lab.move(guest, how));
+            MoveLab.assertDowntime(report);
+            assertThat(report.path("channel-bytes").path("preempt.read").asLong()).isPositive();
+        });
+    }
+
+    @Test
+    void multifd() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            JsonNode report = lab.assertMoved(guest, lab.move(guest, Map.of("multifd-channels", 2)));
+            MoveLab.assertDowntime(report);
+            assertThat(report.path("channel-bytes").toString()).contains("multifd");
+        });
+    }
+
+    @Test
+    void xbzrle() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            JsonNode report = lab.assertMoved(
+                    guest, lab.move(guest, Map.of("xbzrle", true, "max-bandwidth", 16 << 20, "downtime-limit", 100)));
+            MoveLab.assertDowntime(report);
+        });
+    }
+
+    @Test
+    void busyGuestIsLeftAtItsSourceWhenTheBudgetIsSpent() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", busy());
+            String id = lab.move(guest, stuck("never"));
+            JsonNode report = lab.assertStayed(guest, "cancelled");
+            assertThat(report.path("id").asText()).isEqualTo(id);
+            assertThat(report.path("decisions").toString()).contains("cancel");
+        });
+    }
+
+    @Test
+    void busyGuestGoesOnInPostcopy() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", busy());
+            JsonNode report = lab.assertMoved(guest, lab.move(guest, stuck("when-stuck")));
+            MoveLab.assertDowntime(report);
+            assertThat(report.path("decisions").toString()).contains("start-postcopy");
+        });
+    }
+
+    @Test
+    void canBeCancelledBeforeTheGate() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            lab.move(guest, SLOW_PRECOPY);
+            lab.awaitTransferred(guest, 2 << 20);
+            lab.cancel(guest);
+            lab.assertStayed(guest, "cancelled");
+        });
+    }
+
+    @Test
+    void cannotBeCancelledInPostcopy() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitPhase(guest, "paging");
+            assertThatThrownBy(() -> lab.cancel(guest)).hasMessageContaining("can't be cancelled any more");
+            lab.assertMoved(guest, id);
+        });
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = Cut.class,
+            names = {"RESET", "SILENCE"})
+    void linkCutInPrecopyIsNotNoticed(Cut cut) throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            String id = lab.move(guest, SLOW_PRECOPY);
+            lab.awaitTransferred(guest, 2 << 20);
+            lab.cutFor(guest, cut, 400);
+            assertHealed(lab.assertMoved(guest, id));
+        });
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = Cut.class,
+            names = {"RESET", "SILENCE"})
+    void linkCutInPostcopyIsNotNoticed(Cut cut) throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitPhase(guest, "paging");
+            lab.cutFor(guest, cut, 400);
+            assertHealed(lab.assertMoved(guest, id));
+        });
+    }
+
+    @Test
+    void cutsAgainAndAgainUntilTheEnd() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            String id = lab.move(guest, SLOW_PRECOPY);
+            lab.awaitTransferred(guest, 1 << 20);
+            lab.cutUntilTheEnd(guest);
+            assertHealed(lab.assertMoved(guest, id));
+        });
+    }
+
+    private static void assertHealed(JsonNode report) {
+        assertThat(report.path("outages").size()).isPositive();
+        assertThat(report.path("recoveries").size()).isZero();
+        MoveLab.assertDowntime(report);
+    }
+
+    /** Who dies. */
+    enum Victims {
+        SOURCE,
+        TARGET,
+        BOTH;
+
+        void die(MoveLab lab) throws Exception {
+            if (this != TARGET) {
+                lab.a().kill();
+            }
+            if (this != SOURCE) {
+                lab.b().kill();
+            }
+        }
+
+        void comeBack(MoveLab lab) throws Exception {
+            if (this != SOURCE) {
+                lab.b().restart();
+            }
+            if (this != TARGET) {
+                lab.a().restart();
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Victims.class)
+    void daemonsKilledInPrecopyLeaveTheGuestAtItsSource(Victims victims) throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            lab.move(guest, SLOW_PRECOPY);
+            lab.awaitTransferred(guest, 2 << 20);
+            victims.die(lab);
+            assertThat(guest.watch().destinationRuns()).isFalse();
+            lab.assertGoesOn(SerialLog.of(guest.sourceSerial()));
+            victims.comeBack(lab);
+            lab.assertStayed(guest, "failed-at-source");
+        });
+    }
+
+    @Test
+    void moveIsTriedAgainWhenTheTargetsDaemonIsBack() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            Map<String, Object> how = new HashMap<>(SLOW_PRECOPY);
+            how.put("retries", 2);
+            String first = lab.move(guest, how);
+            lab.awaitTransferred(guest, 2 << 20);
+            lab.b().kill();
+            lab.b().restart();
+            lab.awaitOther(guest, first);
+            JsonNode second = lab.show(lab.a(), guest);
+            assertThat(second.path("attempt").asInt()).isEqualTo(2);
+            lab.assertMoved(guest, second.path("id").asText());
+        });
+    }
+
+    @ParameterizedTest
+    @EnumSource(Victims.class)
+    void daemonsKilledInPostcopyRecover(Victims victims) throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitPhase(guest, "paging");
+            victims.die(lab);
+            victims.comeBack(lab);
+            JsonNode report = lab.assertMoved(guest, id);
+            assertThat(report.path("recoveries").size()).isPositive();
+        });
+    }
+
+    @Test
+    void sourceQemuKilledInPrecopyLeavesNoGhost() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            lab.move(guest, SLOW_PRECOPY);
+            lab.awaitTransferred(guest, 2 << 20);
+            guest.killSource();
+            JsonNode end = lab.awaitEnd(guest);
+            assertThat(end.path("outcome").asText()).isIn("lost", "failed-at-source");
+            lab.assertNoGhost(guest);
+        });
+    }
+
+    @Test
+    void targetQemuKilledInPrecopyLeavesTheGuestAtItsSource() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            lab.move(guest, SLOW_PRECOPY);
+            lab.awaitTransferred(guest, 2 << 20);
+            guest.killTarget();
+            lab.assertStayed(guest, "failed-at-source");
+        });
+    }
+
+    @Test
+    void twoGuestsAtOnceAndNoneTwice() throws Exception {
+        inLab(lab -> {
+            MovedGuest first = lab.guest("web", calm());
+            MovedGuest second = lab.guest("mail", calm());
+            String firstId = lab.move(first, SLOW_PRECOPY);
+            String secondId = lab.move(second, SLOW_PRECOPY);
+            assertThatThrownBy(() -> lab.move(first, SLOW_PRECOPY)).hasMessageContaining("is being moved already");
+            MoveLab.assertDowntime(lab.assertMoved(first, firstId));
+            MoveLab.assertDowntime(lab.assertMoved(second, secondId));
+        });
+    }
+
+    /** Dirties 16 MiB faster than they can be sent. */
+    private static BootGuest busy() {
+        return BootGuest.standard(1).withRam(64, 8).withHotPages(4096, 1);
+    }
+
+    private static Map<String, Object> stuck(String postcopy) {
+        return Map.of(
+                "postcopy", postcopy,
+                "time-budget", 3_000,
+                "max-bandwidth", 8 << 20,
+                "downtime-limit", 10,
+                "max-downtime", 20);
+    }
+
+    /** Takes some seconds. */
+    private static final Map<String, Object> SLOW_PRECOPY =
+            Map.of("postcopy", "never", "max-bandwidth", 8 << 20, "downtime-limit", 300, "retries", 0);
+
+    /** Postcopy begins in the first pass, when most pages are still to come, and those take some seconds. */
+    private static final Map<String, Object> SLOW_POSTCOPY = Map.of(
+            "postcopy", "when-stuck",
+            "time-budget", 500,
+            "max-bandwidth", 8 << 20,
+            "max-postcopy-bandwidth", 8 << 20);
+}
