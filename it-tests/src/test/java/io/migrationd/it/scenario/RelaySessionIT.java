@@ -24,6 +24,8 @@ import io.migrationd.migrationd.relay.RelayStatus.State;
 import io.migrationd.migrationd.relay.RelayTaps;
 import io.migrationd.migrationd.relay.StreamTap;
 import io.migrationd.migrationd.relay.netty.Relays;
+import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -83,13 +85,12 @@ class RelaySessionIT {
             PeerServer server = targetLinks.listen(MigrationUri.parse("tcp:127.0.0.1:0"), accepted::complete);
             int port = ((MigrationUri.Tcp) server.uri()).port();
             proxy = LinkProxy.start(
-                    "relay", new InetSocketAddress("127.0.0.1", 0), new InetSocketAddress("127.0.0.1", port));
+                    "relay", new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
             sourceLinks = new PeerLinks(new PeerIdentity("a", UUID.randomUUID()), SETTINGS, Optional.empty());
             session = sourceLinks.dial("b", List.of(MigrationUri.of(proxy.address())));
             PeerSession atTarget = accepted.get(10, TimeUnit.SECONDS);
             sourceSocket = folder.resolve("s");
-            RelayPlan plan =
-                    RelayPlan.of(UUID.randomUUID(), sourceSocket).withConnections(preempt, 0);
+            RelayPlan plan = RelayPlan.of(UUID.randomUUID(), sourceSocket).withConnections(preempt, 0);
             target = Relays.target(
                     atTarget,
                     plan.withAttempt(0, destination)
@@ -107,14 +108,14 @@ class RelaySessionIT {
                 proxy.refuse();
                 proxy.cut(Cut.RESET);
                 cuts.incrementAndGet();
-                breaker.schedule(proxy::heal, 500, TimeUnit.MILLISECONDS);
+                var _ = breaker.schedule(proxy::heal, 500, TimeUnit.MILLISECONDS);
                 cutAtShut.complete(source.status().state() == State.OPEN);
             }
         }
 
         /** From now on, in turn: reset, end of input, silence. */
         private void cutAgainAndAgain() {
-            breaker.scheduleWithFixedDelay(this::cut, 5, CUT_MILLIS, TimeUnit.MILLISECONDS);
+            var _ = breaker.scheduleWithFixedDelay(this::cut, 5, CUT_MILLIS, TimeUnit.MILLISECONDS);
         }
 
         private void cut() {
@@ -123,7 +124,7 @@ class RelaySessionIT {
                 case 1 -> proxy.cut(Cut.FIN);
                 default -> {
                     proxy.cut(Cut.SILENCE);
-                    breaker.schedule(proxy::heal, 2 * CUT_MILLIS, TimeUnit.MILLISECONDS);
+                    var _ = breaker.schedule(proxy::heal, 2 * CUT_MILLIS, TimeUnit.MILLISECONDS);
                 }
             }
         }
@@ -149,7 +150,7 @@ class RelaySessionIT {
         }
 
         @Override
-        public void close() throws Exception {
+        public void close() throws IOException {
             breaker.shutdownNow();
             source.close();
             target.close();
@@ -199,11 +200,7 @@ class RelaySessionIT {
             scenario.migrateByPostcopy(source.migration(), carriage.uri());
             destination.migration().awaitRunState("running", DEADLINE);
             int before = carriage.cuts.get();
-            Await.until(
-                    "five cuts in postcopy",
-                    DEADLINE,
-                    () -> carriage.cuts.get() >= before + 5,
-                    carriage::facts);
+            Await.until("five cuts in postcopy", DEADLINE, () -> carriage.cuts.get() >= before + 5, carriage::facts);
             assertThat(source.migration().status()).isEqualTo("postcopy-active");
             assertThat(destination.migration().status()).isEqualTo("postcopy-active");
             scenario.hurry(source.migration());
