@@ -55,7 +55,7 @@ class IncomingQemuIT {
         // Its session is its own: nothing that happens to ours reaches it.
         assertThat(Files.readString(Path.of("/proc", Long.toString(id.pid()), "stat"))
                         .split("\\) ", 2)[1]
-                        .split(" ")[3])
+                        .split(" ", -1)[3])
                 .isEqualTo(Long.toString(id.pid()));
 
         // As a restarted daemon does it: by what the journal says, over a new connection.
