@@ -106,14 +106,16 @@ public final class MovedGuest implements AutoCloseable {
             return Optional.empty();
         }
         String pid = Files.readString(file).strip();
-        return pid.isEmpty() ? Optional.empty() : ProcessHandle.of(Long.parseLong(pid)).filter(this::isOurs);
+        return pid.isEmpty()
+                ? Optional.empty()
+                : ProcessHandle.of(Long.parseLong(pid)).filter(this::isOurs);
     }
 
     /** Process numbers come again. */
     private boolean isOurs(ProcessHandle process) {
         try {
-            String command =
-                    Files.readString(Path.of("/proc", Long.toString(process.pid()), "cmdline"), StandardCharsets.ISO_8859_1);
+            String command = Files.readString(
+                    Path.of("/proc", Long.toString(process.pid()), "cmdline"), StandardCharsets.ISO_8859_1);
             return command.contains(to.folder().toString());
         } catch (IOException e) {
             return false;
@@ -148,7 +150,9 @@ public final class MovedGuest implements AutoCloseable {
 
     private String log() throws IOException {
         Path log = to.daemon().runtimeFolder().resolve("qemu").resolve(name).resolve("qemu.log");
-        return Files.exists(log) ? Files.readString(log, StandardCharsets.ISO_8859_1).strip() : "none";
+        return Files.exists(log)
+                ? Files.readString(log, StandardCharsets.ISO_8859_1).strip()
+                : "none";
     }
 
     /** Sockets of byte paths that lie about at both hosts. */

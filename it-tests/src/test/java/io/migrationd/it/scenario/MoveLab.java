@@ -59,8 +59,8 @@ final class MoveLab implements AutoCloseable {
         assumeTrue(targetQemu.path().isPresent(), targetQemu.hint());
         InetAddress loopback = InetAddress.getLoopbackAddress();
         int port = MoveHost.freePort();
-        LinkProxy link = LinkProxy.start(
-                "daemons", new InetSocketAddress(loopback, 0), new InetSocketAddress(loopback, port));
+        LinkProxy link =
+                LinkProxy.start("daemons", new InetSocketAddress(loopback, 0), new InetSocketAddress(loopback, port));
         int linkPort = ((InetSocketAddress) link.address()).getPort();
         MoveHost b = MoveHost.start("b", folder.resolve("b"), port, Map.of());
         try {
@@ -197,7 +197,9 @@ final class MoveLab implements AutoCloseable {
         JsonNode end = awaitEnd(guest);
         assertThat(end.path("outcome").asText()).as("%s", end).isEqualTo("moved");
         assertThat(end.path("where").asText()).isEqualTo("destination");
-        assertThat(guest.source().hasEnded(DEADLINE)).as("the source's QEMU has quit").isTrue();
+        assertThat(guest.source().hasEnded(DEADLINE))
+                .as("the source's QEMU has quit")
+                .isTrue();
         Await.until("guest at b", DEADLINE, () -> guest.watch().destinationRuns(), guest::facts);
         assertGoesOn(SerialLog.of(guest.sourceSerial(), guest.targetSerial()));
         Await.until(
@@ -268,7 +270,9 @@ final class MoveLab implements AutoCloseable {
     void assertSound() throws Exception {
         for (MovedGuest guest : guests) {
             assertThat(guest.watch().samples()).isPositive();
-            assertThat(guest.watch().ranTwice()).as("two copies ran: %s", guest.facts()).isEmpty();
+            assertThat(guest.watch().ranTwice())
+                    .as("two copies ran: %s", guest.facts())
+                    .isEmpty();
         }
         for (MoveHost host : List.of(a, b)) {
             // By SIGTERM, as a JVM ends.

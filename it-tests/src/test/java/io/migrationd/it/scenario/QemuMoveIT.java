@@ -98,7 +98,8 @@ class QemuMoveIT {
             how.put("preempt", true);
             JsonNode report = lab.assertMoved(guest, lab.move(guest, how));
             MoveLab.assertDowntime(report);
-            assertThat(report.path("channel-bytes").path("preempt.read").asLong()).isPositive();
+            assertThat(report.path("channel-bytes").path("preempt.read").asLong())
+                    .isPositive();
         });
     }
 
@@ -338,8 +339,5 @@ class QemuMoveIT {
 
     /** Postcopy begins in the first pass, when most pages are still to come, and those take some seconds. */
     private static final Map<String, Object> SLOW_POSTCOPY = Map.of(
-            "postcopy", "when-stuck",
-            "time-budget", 500,
-            "max-bandwidth", 8 << 20,
-            "max-postcopy-bandwidth", 8 << 20);
+            "postcopy", "when-stuck", "time-budget", 500, "max-bandwidth", 8 << 20, "max-postcopy-bandwidth", 8 << 20);
 }
