@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /** A host that QEMU guests move from and to: a daemon that can die and come back, and its folder. */
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 public final class MoveHost implements AutoCloseable {
     private static final Duration KILL_DEADLINE = Duration.ofSeconds(10);
 

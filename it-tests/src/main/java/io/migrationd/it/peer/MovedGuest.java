@@ -16,6 +16,7 @@ import java.util.stream.Stream;
  * A guest in a QEMU that the test has started at one host, defined at two hosts. Both QEMUs have sockets of their own
  * for the test beside those that the daemons hold.
  */
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 public final class MovedGuest implements AutoCloseable {
     private static final Duration DEADLINE = Duration.ofSeconds(30);
 

@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Its thread {@code it-run-watch} ends on close.
  */
+@SuppressWarnings({"try", "NonAtomicVolatileUpdate"}) // A test may be interrupted while it ends; one thread counts.
 public final class RunWatch implements AutoCloseable {
     private static final Duration INTERVAL = Duration.ofMillis(5);
     private static final Duration STOP = Duration.ofSeconds(30);

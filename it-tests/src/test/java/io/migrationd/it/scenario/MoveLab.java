@@ -32,6 +32,7 @@ import java.util.Set;
  * Hosts {@code a} and {@code b} with a daemon each and a link between them that can be broken, guests that are at
  * {@code a} at first, and what must be true of them whatever happens.
  */
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 final class MoveLab implements AutoCloseable {
     static final Duration DEADLINE = Duration.ofSeconds(40);
     private static final String MACHINE = "pc-i440fx-7.2";
@@ -170,7 +171,7 @@ final class MoveLab implements AutoCloseable {
                     JsonNode move = show(a, guest);
                     if (!move.has("link-down-millis") && link.connectionCount() > seen[0]) {
                         seen[0] = link.connectionCount();
-                        link.cutAfter(Direction.FORWARD, link.bytes(Direction.FORWARD) + (2 << 20), Cut.RESET);
+                        var _ = link.cutAfter(Direction.FORWARD, link.bytes(Direction.FORWARD) + (2 << 20), Cut.RESET);
                     }
                     return move.has("outcome");
                 },

@@ -27,6 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @DisplayName("A move of a QEMU guest")
 @ExtendWith(RealPeerReport.class)
 @Timeout(150)
+@SuppressWarnings("try") // A test may be interrupted while it ends.
 class QemuMoveIT {
     @TempDir
     private Path folder;

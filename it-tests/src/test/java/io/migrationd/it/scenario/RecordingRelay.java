@@ -145,7 +145,7 @@ final class RecordingRelay implements AutoCloseable {
         try {
             return Optional.of(parse(in, bytes));
         } catch (ProtocolException e) {
-            if (in.atEnd() || e.getMessage().contains("end of input")) {
+            if (in.atEnd() || String.valueOf(e.getMessage()).contains("end of input")) {
                 return Optional.empty();
             }
             throw e;

@@ -28,7 +28,7 @@ import java.util.UUID;
 import java.util.stream.Collectors;
 
 /** Two daemons, a link between them, and one guest at {@code a} that both of them can start. */
-@SuppressWarnings("try") // A test may be interrupted while it ends.
+@SuppressWarnings({"try", "NullAway"}) // A test may be interrupted while it ends; the maps have both hosts.
 final class RescueLab implements AutoCloseable {
     static final Duration DEADLINE = Duration.ofSeconds(60);
     static final String GUEST = "web";
