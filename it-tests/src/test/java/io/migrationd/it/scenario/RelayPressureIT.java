@@ -14,10 +14,12 @@ import io.migrationd.migrationd.sample.BootGuest;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What a relay's buffers and stalls do to real QEMUs: they believe what their own socket takes. */
+@Tag(UnderWork.TAG)
 @DisplayName("Backpressure of a relay")
 class RelayPressureIT extends RelayScenario {
     private static final long LINK_BYTES_PER_SECOND = 2 * MEBIBYTE;
