@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -91,6 +92,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void postcopyWithPreempt() throws Exception {
         inLab(lab -> {
@@ -104,6 +106,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void multifd() throws Exception {
         inLab(lab -> {
@@ -114,6 +117,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void xbzrle() throws Exception {
         inLab(lab -> {
@@ -124,6 +128,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void busyGuestIsLeftAtItsSourceWhenTheBudgetIsSpent() throws Exception {
         inLab(lab -> {
@@ -135,6 +140,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void busyGuestGoesOnInPostcopy() throws Exception {
         inLab(lab -> {
@@ -145,6 +151,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void canBeCancelledBeforeTheGate() throws Exception {
         inLab(lab -> {
@@ -156,6 +163,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void cannotBeCancelledInPostcopy() throws Exception {
         inLab(lab -> {
@@ -195,6 +203,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void cutsAgainAndAgainUntilTheEnd() throws Exception {
         inLab(lab -> {
@@ -237,6 +246,7 @@ class QemuMoveIT {
         }
     }
 
+    @Tag(UnderWork.TAG)
     @ParameterizedTest
     @EnumSource(Victims.class)
     void daemonsKilledInPrecopyLeaveTheGuestAtItsSource(Victims victims) throws Exception {
@@ -252,6 +262,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void moveIsTriedAgainWhenTheTargetsDaemonIsBack() throws Exception {
         inLab(lab -> {
@@ -269,6 +280,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @ParameterizedTest
     @EnumSource(Victims.class)
     void daemonsKilledInPostcopyRecover(Victims victims) throws Exception {
@@ -283,6 +295,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void sourceQemuKilledInPrecopyLeavesNoGhost() throws Exception {
         inLab(lab -> {
@@ -307,6 +320,7 @@ class QemuMoveIT {
         });
     }
 
+    @Tag(UnderWork.TAG)
     @Test
     void twoGuestsAtOnceAndNoneTwice() throws Exception {
         inLab(lab -> {
