@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -19,6 +20,7 @@ import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
@@ -272,10 +274,12 @@ class UffdDirtyLogTest {
                 collectsWhatTheGuestWrites(block, log, orders, answers);
                 guest.getOutputStream().close();
                 guest.waitFor();
-                assertThatExceptionOfType(ErrnoException.class)
-                        .isThrownBy(() -> log.collect(block, new PageBitmap(pages)))
-                        .withMessage("PAGEMAP_SCAN(block=ram pid=" + guest.pid()
-                                + ": the process has ended): ESRCH (no such process)");
+                // Whoever reads its files in /proc just then keeps its memory for that moment.
+                await().atMost(Duration.ofSeconds(10))
+                        .untilAsserted(() -> assertThatExceptionOfType(ErrnoException.class)
+                                .isThrownBy(() -> log.collect(block, new PageBitmap(pages)))
+                                .withMessage("PAGEMAP_SCAN(block=ram pid=" + guest.pid()
+                                        + ": the process has ended): ESRCH (no such process)"));
             }
         } finally {
             guest.destroyForcibly().waitFor();
