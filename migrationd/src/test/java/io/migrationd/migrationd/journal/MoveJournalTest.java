@@ -172,7 +172,9 @@ class MoveJournalTest {
                     assertThat(line).as("the writer goes on").isNotNull();
                     written = Long.parseLong(line);
                 }
-                writer.destroyForcibly().waitFor();
+                // Not the process's own method: that closes its output, with lines that it wrote before.
+                writer.toHandle().destroyForcibly();
+                writer.waitFor();
                 for (String line = lines.readLine(); line != null; line = lines.readLine()) {
                     written = Long.parseLong(line);
                 }
