@@ -119,6 +119,8 @@ class ArchitectureTest {
                         "io.migrationd.migrationd.config..",
                         "io.migrationd.migrationd.guest..",
                         "io.migrationd.migrationd.journal..",
+                        "io.migrationd.migrationd.orchestration..",
+                        "io.migrationd.migrationd.peer..",
                         "io.migrationd.migrationd.cli..",
                         "io.migrationd.migrationd.sample..",
                         "io.migrationd.migrationd.report..",
