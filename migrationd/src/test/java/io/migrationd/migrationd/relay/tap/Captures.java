@@ -5,9 +5,12 @@ import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
 import java.net.URL;
 import java.nio.ByteBuffer;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.Predicate;
 import java.util.random.RandomGenerator;
@@ -21,15 +24,27 @@ final class Captures {
     /** File names that {@code wanted} takes, in order. */
     static List<String> names(Predicate<String> wanted) {
         URL readme = Objects.requireNonNull(Captures.class.getResource("/fixtures/manifest.json"));
-        try (Stream<Path> files = Files.list(Path.of(readme.toURI()).getParent())) {
-            return files.map(file -> file.getFileName().toString())
-                    .filter(name -> name.endsWith(".gz") && wanted.test(name))
-                    .sorted()
-                    .toList();
+        try {
+            if (!readme.getProtocol().equals("jar")) {
+                return names(Path.of(readme.toURI()).resolveSibling("."), wanted);
+            }
+            // Maven hands the other module's test classes over as a jar.
+            try (FileSystem jar = FileSystems.newFileSystem(readme.toURI(), Map.of())) {
+                return names(jar.getPath("/fixtures"), wanted);
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (URISyntaxException e) {
             throw new IllegalStateException(e);
+        }
+    }
+
+    private static List<String> names(Path folder, Predicate<String> wanted) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> String.valueOf(file.getFileName()))
+                    .filter(name -> name.endsWith(".gz") && wanted.test(name))
+                    .sorted()
+                    .toList();
         }
     }
 
