@@ -249,8 +249,13 @@ public final class SourceMachine {
                 case FAILED -> {
                     if (now.targetPaused()) {
                         strand();
+                    } else if (before.fact().status() != QemuStatus.FAILED) {
+                        // The target may have said that it is paused before a recovery that it never noticed.
+                        actions.add(new CloseRelay());
+                        actions.add(new Arm(Timer.STUCK));
                     }
                 }
+                case POSTCOPY_RECOVER -> inHandshake();
                 case UNKNOWN,
                         NONE,
                         SETUP,
@@ -259,12 +264,22 @@ public final class SourceMachine {
                         DEVICE,
                         POSTCOPY_DEVICE,
                         POSTCOPY_RECOVER_SETUP,
-                        POSTCOPY_RECOVER,
                         COMPLETED,
                         FAILING,
                         CANCELLING,
                         CANCELLED -> {}
             }
+        }
+    }
+
+    /** 7.2 waits in the handshake for ever when its connection closes. */
+    private void inHandshake() {
+        boolean newlyPaused = now.targetPaused() && !before.targetPaused();
+        if (newlyPaused || before.fact().status() == QemuStatus.UNKNOWN) {
+            if (newlyPaused) {
+                actions.add(new CloseRelay());
+            }
+            actions.add(new Arm(Timer.STUCK));
         }
     }
 
@@ -286,16 +301,17 @@ public final class SourceMachine {
     }
 
     private void active() {
+        boolean news = before.fact().status() != QemuStatus.POSTCOPY_ACTIVE;
         if (now.phase() == SourcePhase.RECOVERING) {
-            if (before.fact().status() != QemuStatus.POSTCOPY_ACTIVE) {
-                move(SourcePhase.PAGING);
-                now = now.with(Recovery.IDLE).withTargetPaused(false);
-                note("recovered");
+            if (!news) {
+                return;
             }
-        } else if (now.targetPaused()
-                && (!before.targetPaused()
-                        || before.phase() != now.phase()
-                        || before.fact().status() == QemuStatus.UNKNOWN)) {
+            move(SourcePhase.PAGING);
+            now = now.with(Recovery.IDLE);
+            note(now.targetPaused() ? "recovered, but the target is paused" : "recovered");
+        }
+        boolean restarted = before.fact().status() == QemuStatus.UNKNOWN;
+        if (now.targetPaused() && (!before.targetPaused() || before.phase() != now.phase() || restarted)) {
             // It hasn't noticed (10.0: only the way back broke), and would send into nowhere and then resume.
             actions.add(new CloseRelay());
             command(QemuCommand.PAUSE);
@@ -470,10 +486,15 @@ public final class SourceMachine {
             }
             case STUCK -> {
                 boolean hangs = status == QemuStatus.POSTCOPY_ACTIVE || status == QemuStatus.POSTCOPY_RECOVER;
-                boolean waitsForIt = now.phase() == SourcePhase.RETURNING
-                        || (now.phase() == SourcePhase.PAGING && now.targetPaused());
-                if (hangs && waitsForIt && !now.gone()) {
+                boolean inPaging = now.phase() == SourcePhase.PAGING || now.phase() == SourcePhase.RECOVERING;
+                boolean waitsForIt = now.phase() == SourcePhase.RETURNING || (inPaging && now.targetPaused());
+                if (now.gone()) {
+                    return;
+                }
+                if (hangs && waitsForIt) {
                     strand();
+                } else if (inPaging && (hangs || status == QemuStatus.FAILED)) {
+                    send(new PeerMessage.Sync(now.phase())); // Is the target paused?
                 }
             }
         }
@@ -709,8 +730,8 @@ public final class SourceMachine {
             now = now.with(Recovery.IDLE);
             return;
         }
-        // Forgotten, so that the next answer is news even if QEMU is still or again paused.
-        now = now.with(Recovery.RESUMING).with(QemuFact.UNKNOWN);
+        // Forgotten, so that the next answer is news even if QEMU is still or again paused; so for the target.
+        now = now.with(Recovery.RESUMING).with(QemuFact.UNKNOWN).withTargetPaused(false);
         actions.add(new OpenRelay());
         command(QemuCommand.RESUME);
     }

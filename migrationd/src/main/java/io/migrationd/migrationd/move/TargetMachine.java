@@ -64,6 +64,9 @@ public final class TargetMachine {
             }
             case MoveEvent.RecoverListening _ -> {
                 if (now.phase() == TargetPhase.RECOVERING) {
+                    // It is paused, or it wouldn't listen: whatever is seen from here on is news.
+                    now = now.with(
+                            new QemuFact(QemuStatus.POSTCOPY_PAUSED, now.fact().vcpus()));
                     actions.add(new OpenRelay());
                     send(new PeerMessage.RecoverReady());
                 }
@@ -210,8 +213,8 @@ public final class TargetMachine {
         }
         // A restarted daemon says it again: its first answer to SYNC may have come before QEMU's.
         boolean restarted = before.fact().status() == QemuStatus.UNKNOWN;
-        boolean fellBack = now.phase() == TargetPhase.RECOVERING
-                && (restarted || before.fact().status() == QemuStatus.POSTCOPY_RECOVER);
+        boolean fellBack =
+                now.phase() == TargetPhase.RECOVERING && before.fact().status() != QemuStatus.POSTCOPY_PAUSED;
         if (now.phase() == TargetPhase.RUNNING || fellBack) {
             move(TargetPhase.PAUSED);
             send(new PeerMessage.Paused());

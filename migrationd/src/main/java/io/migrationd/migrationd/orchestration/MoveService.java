@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -351,12 +352,15 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             targets.values().forEach(move -> views.add(MoveViews.of(move)));
             views.addAll(ended);
         }
+        views.sort(Comparator.comparingLong(MoveView::startedAtMillis).reversed());
         return views;
     }
 
     @Override
     public Optional<MoveView> find(String guest) {
-        return moves().stream().filter(view -> view.guest().equals(guest)).findFirst();
+        return moves().stream()
+                .filter(view -> view.guest().equals(guest))
+                .min(Comparator.comparing(view -> view.outcome().isPresent())); // The first, if all are over.
     }
 
     @Override
