@@ -38,14 +38,22 @@ public final class MovedGuest implements AutoCloseable {
      * Starts it at {@code from}, standing still, and defines it at both.
      *
      * @param machine arguments of both QEMUs
+     * @param runner what starts the QEMU at {@code to}, before its program
      */
     public static MovedGuest start(
-            String name, MoveHost from, QemuBinary sourceQemu, MoveHost to, QemuBinary targetQemu, List<String> machine)
+            String name,
+            MoveHost from,
+            QemuBinary sourceQemu,
+            MoveHost to,
+            QemuBinary targetQemu,
+            List<String> machine,
+            List<String> runner)
             throws Exception {
         UUID uuid = UUID.randomUUID();
         Path monitor = from.folder().resolve(name + ".monitor");
         from.define(name, definition(uuid, monitor, List.of()));
-        List<String> template = new ArrayList<>(List.of(targetQemu.program()));
+        List<String> template = new ArrayList<>(runner);
+        template.add(targetQemu.program());
         template.addAll(machine);
         template.addAll(List.of("-serial", "file:" + to.folder().resolve(name + ".serial")));
         template.addAll(List.of("-qmp", "unix:" + to.folder().resolve(name + ".watch") + ",server=on,wait=off"));

@@ -9,12 +9,10 @@ import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.migrationd.sample.BootGuest;
 import java.util.Map;
 import org.junit.jupiter.api.DisplayName;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The boot guest with much RAM, looking for all of it all the time: what demos and longer scenarios move. */
-@Tag(UnderWork.TAG)
 @DisplayName("Boot guest that touches its cold pages")
 class BootGuestIT extends RelayScenario {
     private static final long LINK_BYTES_PER_SECOND = 12 * MEBIBYTE;

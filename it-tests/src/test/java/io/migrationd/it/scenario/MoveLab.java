@@ -89,11 +89,22 @@ final class MoveLab implements AutoCloseable {
 
     /** A running guest at a. */
     MovedGuest guest(String name, BootGuest shape) throws Exception {
+        return guest(name, shape, List.of(), List.of());
+    }
+
+    /**
+     * A running guest at a.
+     *
+     * @param more arguments of both QEMUs
+     * @param runner what starts the QEMU at b, before its program
+     */
+    MovedGuest guest(String name, BootGuest shape, List<String> more, List<String> runner) throws Exception {
         Path firmware = Files.write(folder.resolve(name + ".bin"), shape.firmware());
         List<String> machine =
                 new ArrayList<>(List.of("-accel", "tcg", "-nodefaults", "-display", "none", "-machine", MACHINE));
         machine.addAll(shape.qemuArguments(firmware));
-        MovedGuest guest = MovedGuest.start(name, a, sourceQemu, b, targetQemu, machine);
+        machine.addAll(more);
+        MovedGuest guest = MovedGuest.start(name, a, sourceQemu, b, targetQemu, machine, runner);
         guests.add(guest);
         guest.source().migration().cont();
         Scenario.awaitRound(SerialLog.of(guest.sourceSerial()), 2);
@@ -149,14 +160,24 @@ final class MoveLab implements AutoCloseable {
                 () -> show(a, guest));
     }
 
-    /** Breaks the link in the move, and lets it heal when it was seen to be down for so long. */
+    /** Waits until the source's QEMU says that its migration has come so far. */
+    void awaitSaid(MovedGuest guest, String status) throws Exception {
+        var _ = guest.source()
+                .qmp()
+                .awaitEvent("MIGRATION", data -> data.path("status").asText().equals(status), DEADLINE);
+    }
+
+    /** Breaks the link in the move, and lets it heal when it was seen to be down for so long, or the move is over. */
     void cutFor(MovedGuest guest, Cut cut, long millis) throws Exception {
         link.refuse();
         link.cut(cut);
         Await.until(
                 "link seen to be down",
                 DEADLINE,
-                () -> show(a, guest).path("link-down-millis").asLong() >= millis,
+                () -> {
+                    JsonNode move = show(a, guest);
+                    return move.has("outcome") || move.path("link-down-millis").asLong() >= millis;
+                },
                 () -> show(a, guest));
         link.heal();
     }

@@ -14,7 +14,6 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
@@ -22,7 +21,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Rescues of moves of real QEMUs, by the daemons: what is left when one of the two QEMUs is gone for good. */
-@Tag(UnderWork.TAG)
 @DisplayName("Rescue of a move")
 @ExtendWith(RealPeerReport.class)
 @Timeout(180)

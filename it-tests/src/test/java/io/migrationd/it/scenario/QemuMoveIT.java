@@ -7,22 +7,25 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.migrationd.it.fault.Cut;
 import io.migrationd.it.peer.MovedGuest;
 import io.migrationd.it.peer.QemuBinary;
+import io.migrationd.it.peer.QmpException;
 import io.migrationd.migrationd.sample.BootGuest;
 import io.migrationd.migrationd.sample.SerialLog;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Moves of real QEMUs by two daemons, from the command to the report. */
 @DisplayName("A move of a QEMU guest")
@@ -92,7 +95,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void postcopyWithPreempt() throws Exception {
         inLab(lab -> {
@@ -106,7 +108,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void multifd() throws Exception {
         inLab(lab -> {
@@ -117,7 +118,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void xbzrle() throws Exception {
         inLab(lab -> {
@@ -128,7 +128,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void busyGuestIsLeftAtItsSourceWhenTheBudgetIsSpent() throws Exception {
         inLab(lab -> {
@@ -140,7 +139,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void busyGuestGoesOnInPostcopy() throws Exception {
         inLab(lab -> {
@@ -151,7 +149,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void canBeCancelledBeforeTheGate() throws Exception {
         inLab(lab -> {
@@ -163,7 +160,39 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
+    @Test
+    void canBeCancelledAtOnce() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            lab.move(guest, SLOW_PRECOPY);
+            lab.cancel(guest);
+            lab.assertStayed(guest, "cancelled");
+        });
+    }
+
+    /** Either is right there, but not something between. */
+    @ParameterizedTest
+    @ValueSource(strings = {"pre-switchover", "device"})
+    void isCancelledOrMovedAtTheGate(String status) throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            String id = lab.move(guest, SLOW_PRECOPY);
+            lab.awaitSaid(guest, status);
+            boolean refused = false;
+            try {
+                lab.cancel(guest);
+            } catch (QmpException e) {
+                refused = true;
+            }
+            String outcome = lab.awaitEnd(guest).path("outcome").asText();
+            if (refused || outcome.equals("moved")) {
+                lab.assertMoved(guest, id);
+            } else {
+                lab.assertStayed(guest, "cancelled");
+            }
+        });
+    }
+
     @Test
     void cannotBeCancelledInPostcopy() throws Exception {
         inLab(lab -> {
@@ -203,7 +232,35 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
+    @ParameterizedTest
+    @CsvSource({"pre-switchover, RESET", "device, RESET", "device, SILENCE_REVERSE", "completed, RESET"})
+    void linkCutAtTheEndOfPrecopyIsNotNoticed(String status, Cut cut) throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            String id = lab.move(guest, SLOW_PRECOPY);
+            lab.awaitSaid(guest, status);
+            lab.cutFor(guest, cut, 400);
+            assertNoRecovery(lab.assertMoved(guest, id));
+        });
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "pre-switchover, RESET",
+        "pre-switchover, SILENCE_REVERSE",
+        "postcopy-active, RESET",
+        "postcopy-active, SILENCE_FORWARD"
+    })
+    void linkCutAtTheSwitchToPostcopyIsNotNoticed(String status, Cut cut) throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitSaid(guest, status);
+            lab.cutFor(guest, cut, 400);
+            assertNoRecovery(lab.assertMoved(guest, id));
+        });
+    }
+
     @Test
     void cutsAgainAndAgainUntilTheEnd() throws Exception {
         inLab(lab -> {
@@ -217,6 +274,10 @@ class QemuMoveIT {
 
     private static void assertHealed(JsonNode report) {
         assertThat(report.path("outages").size()).isPositive();
+        assertNoRecovery(report);
+    }
+
+    private static void assertNoRecovery(JsonNode report) {
         assertThat(report.path("recoveries").size()).isZero();
         MoveLab.assertDowntime(report);
     }
@@ -246,7 +307,6 @@ class QemuMoveIT {
         }
     }
 
-    @Tag(UnderWork.TAG)
     @ParameterizedTest
     @EnumSource(Victims.class)
     void daemonsKilledInPrecopyLeaveTheGuestAtItsSource(Victims victims) throws Exception {
@@ -262,7 +322,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void moveIsTriedAgainWhenTheTargetsDaemonIsBack() throws Exception {
         inLab(lab -> {
@@ -280,7 +339,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @ParameterizedTest
     @EnumSource(Victims.class)
     void daemonsKilledInPostcopyRecover(Victims victims) throws Exception {
@@ -295,7 +353,6 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
     @Test
     void sourceQemuKilledInPrecopyLeavesNoGhost() throws Exception {
         inLab(lab -> {
@@ -320,7 +377,33 @@ class QemuMoveIT {
         });
     }
 
-    @Tag(UnderWork.TAG)
+    @Test
+    void isNotEvenStartedWhenTheTargetHasTooLittleMemory() throws Exception {
+        inLab(lab -> {
+            // More than any test machine has; the source's QEMU never touches it.
+            List<String> huge = List.of(
+                    "-m", "256G", "-object", HUGE + ",size=256G,reserve=off", "-machine", "memory-backend=huge");
+            MovedGuest guest = lab.guest("web", calm(), huge, List.of());
+            assertThatThrownBy(() -> lab.move(guest, SLOW_PRECOPY))
+                    .hasMessageContaining("[memory]")
+                    .hasMessageContaining("262144 MiB");
+            lab.assertRunsAtSource(guest);
+        });
+    }
+
+    @Test
+    void staysWhenTheTargetsMemoryIsGoneAfterTheCheck() throws Exception {
+        inLab(lab -> {
+            // Enough for the program, too little for the guest.
+            List<String> limited = List.of("/usr/bin/prlimit", "--as=1500000000");
+            MovedGuest guest = lab.guest("web", calm(), List.of("-m", "2G"), limited);
+            lab.move(guest, SLOW_PRECOPY);
+            JsonNode report = lab.assertStayed(guest, "failed-at-source");
+            assertThat(report.path("outcome").asText()).isEqualTo("failed-at-source");
+            assertThat(lab.show(lab.a(), guest).path("message").asText()).contains("cannot set up guest memory");
+        });
+    }
+
     @Test
     void twoGuestsAtOnceAndNoneTwice() throws Exception {
         inLab(lab -> {
@@ -333,6 +416,8 @@ class QemuMoveIT {
             MoveLab.assertDowntime(lab.assertMoved(second, secondId));
         });
     }
+
+    private static final String HUGE = "memory-backend-ram,id=huge";
 
     /** Dirties 16 MiB faster than they can be sent. */
     private static BootGuest busy() {

@@ -16,7 +16,6 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -25,7 +24,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  * The rules for the data path of a relay, each broken in front of real QEMUs, and kept: why each is law. A name that
  * says what goes wrong is of a relay that breaks the rule.
  */
-@Tag(UnderWork.TAG)
 @DisplayName("Rules of a relay")
 class RelayRulesIT extends RelayScenario {
     /** How a guest moves. */
