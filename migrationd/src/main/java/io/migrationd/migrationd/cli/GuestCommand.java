@@ -2,8 +2,10 @@ package io.migrationd.migrationd.cli;
 
 import io.migrationd.migrationd.qmp.JsonObject;
 import io.migrationd.migrationd.qmp.QmpException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
@@ -19,20 +21,35 @@ final class GuestCommand {
         this.main = main;
     }
 
-    @Command(name = "list", description = "Lists the guests, a line each.")
+    @Command(name = "list", description = "Lists the guests of every kind, a line each.")
     int list() throws QmpException, DaemonUnreachableException {
         try (QmpClient daemon = main.connect()) {
-            List<JsonObject> guests = daemon.queryList("guest-list", Map.of());
+            List<JsonObject> guests = new ArrayList<>(daemon.queryList("guest-list", Map.of()));
+            guests.addAll(QemuText.withMoves(
+                    daemon.query("guest-definitions", Map.of()).objects("guests"),
+                    daemon.queryList("move-list", Map.of())));
             main.print(guests, GuestText.table(guests));
             return ExitCode.DONE.code();
         }
     }
 
-    @Command(name = "show", description = "Shows one guest: memory, devices, and what it last said of its consistency.")
+    @Command(
+            name = "show",
+            description = "Shows one guest: memory, devices, and what it last said of its consistency; of a QEMU guest"
+                    + " what its QEMU says, and its move.")
     int show(@Parameters(paramLabel = "NAME") String name) throws QmpException, DaemonUnreachableException {
         try (QmpClient daemon = main.connect()) {
-            JsonObject guest = new GuestClient(daemon, name).command("guest-show");
-            main.print(guest, GuestText.details(guest));
+            Optional<JsonObject> qemu = daemon.query("guest-definitions", Map.of()).objects("guests").stream()
+                    .filter(guest -> guest.text("name").equals(Optional.of(name)))
+                    .findFirst();
+            if (qemu.isPresent()) {
+                JsonObject guest = QemuText.withMoves(List.of(qemu.get()), daemon.queryList("move-list", Map.of()))
+                        .getFirst();
+                main.print(guest, GuestText.details(guest));
+            } else {
+                JsonObject guest = new GuestClient(daemon, name).command("guest-show");
+                main.print(guest, GuestText.details(guest));
+            }
             return ExitCode.DONE.code();
         }
     }

@@ -2,7 +2,11 @@ package io.migrationd.migrationd.cli;
 
 import io.migrationd.migrationd.qmp.JsonObject;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** QEMU guests and their problems in words. */
 final class QemuText {
@@ -39,6 +43,30 @@ final class QemuText {
     static boolean movable(JsonObject check) {
         return check.objects("problems").stream()
                 .noneMatch(problem -> problem.text("severity").orElse("").equals("error"));
+    }
+
+    /**
+     * Guests of definitions like guests of other kinds: the member {@code migration-status} is the phase of a move that
+     * is under way, and a {@code run-state} that QEMU did not tell says so.
+     */
+    static List<JsonObject> withMoves(List<JsonObject> guests, List<JsonObject> moves) {
+        Map<String, String> phases = new HashMap<>();
+        for (JsonObject move : moves) {
+            if (move.text("outcome").isEmpty()) {
+                phases.put(move.text("guest").orElse(""), move.text("phase").orElse(""));
+            }
+        }
+        return guests.stream()
+                .map(guest -> {
+                    Map<String, @Nullable Object> members = new LinkedHashMap<>(guest.members());
+                    String phase = phases.get(guest.text("name").orElse(""));
+                    if (phase != null) {
+                        members.put("migration-status", phase);
+                    }
+                    members.putIfAbsent("run-state", phase == null ? "no answer" : "moving");
+                    return new JsonObject(members);
+                })
+                .toList();
     }
 
     private static List<String> guest(JsonObject guest) {

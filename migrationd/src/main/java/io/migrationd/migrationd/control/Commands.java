@@ -14,6 +14,7 @@ import io.migrationd.migrationd.control.QmpType.ListOf;
 import io.migrationd.migrationd.control.QmpType.Member;
 import io.migrationd.migrationd.control.QmpType.Struct;
 import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.migrationd.guest.qemu.Problem;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationParameters;
 import io.migrationd.migrationd.session.PostcopyPolicy;
@@ -123,9 +124,20 @@ final class Commands {
     }
 
     private QemuGuestViews.Check findQemu(String name) throws CommandException {
-        return qemus.check(name)
+        QemuGuestViews.Check check = qemus.check(name)
                 .orElseThrow(() -> new CommandException(
                         ErrorClass.DEVICE_NOT_FOUND, "No QEMU guest '%s' is defined".formatted(name)));
+        // A QEMU serves one client, and in a move that is the mover.
+        return moves.find(name)
+                .filter(move -> move.outcome().isEmpty())
+                .map(move -> new QemuGuestViews.Check(
+                        check.guest(),
+                        List.of(new Problem(
+                                "moving",
+                                Problem.Severity.ERROR,
+                                "a move of it is under way (%s, %s): see 'migrationctl moves show %s'"
+                                        .formatted(move.role(), move.phase(), name)))))
+                .orElse(check);
     }
 
     private List<Command> daemonCommands() {

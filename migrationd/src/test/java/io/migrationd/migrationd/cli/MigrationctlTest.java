@@ -29,18 +29,44 @@ class MigrationctlTest {
     @TempDir
     private Path directory = Path.of("");
 
+    private static final String NO_DEFINITIONS = "{\"guests\":[],\"problems\":[]}";
+
     @Test
     void guestListIsATable() throws Exception {
         try (FakeDaemon daemon = FakeDaemon.at(directory)
                 .answering("guest-list", "[%s,%s]".formatted(DB, WEB01))
+                .answering("guest-definitions", "{\"guests\":[%s,%s],\"problems\":[]}".formatted(VM, SILENT_VM))
+                .answering("move-list", "[%s]".formatted(MOVE))
                 .start()) {
             CommandRun run = CommandRun.of(daemon.socket(), "guest", "list");
             assertThat(run).isEqualTo(new CommandRun(0, """
-                    NAME   KIND     STATE      RAM      PID   MIGRATION
-                    db     parked   inmigrate  0 B      -     setup
-                    web01  process  running    1.0 GiB  4242  -
+                    NAME   KIND     STATE      RAM       PID   MIGRATION
+                    db     parked   inmigrate  0 B       -     setup
+                    web01  process  running    1.0 GiB   4242  -
+                    vm1    qemu     running    64.0 MiB  -     -
+                    vm2    qemu     moving     -         -     paging
                     """, ""));
-            assertThat(daemon.received()).containsExactly("{\"execute\":\"guest-list\"}");
+        }
+    }
+
+    private static final String MOVE = "{\"id\":\"m\",\"guest\":\"vm2\",\"phase\":\"paging\"}";
+
+    @Test
+    void guestShowKnowsQemuGuestsAndTheirMoves() throws Exception {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("guest-definitions", "{\"guests\":[%s,%s],\"problems\":[]}".formatted(VM, SILENT_VM))
+                .answering("move-list", "[%s]".formatted(MOVE))
+                .start()) {
+            assertThat(CommandRun.of(daemon.socket(), "guest", "show", "vm2")).isEqualTo(new CommandRun(0, """
+                    vm2
+                      kind         qemu
+                      state        moving
+                      uuid         u2
+                      machine      -
+                      ram          -
+                      pid          -
+                      migration    paging
+                    """, ""));
         }
     }
 
@@ -106,6 +132,8 @@ class MigrationctlTest {
     void guestListAsJsonIsWhatTheDaemonSent() throws Exception {
         try (FakeDaemon daemon = FakeDaemon.at(directory)
                 .answering("guest-list", "[%s,%s]".formatted(DB, WEB01))
+                .answering("guest-definitions", NO_DEFINITIONS)
+                .answering("move-list", "[]")
                 .start()) {
             CommandRun run = CommandRun.of(daemon.socket(), "guest", "list", "--json");
             assertThat(run).isEqualTo(new CommandRun(0, "[%s,%s]\n".formatted(DB, WEB01), ""));
@@ -114,8 +142,10 @@ class MigrationctlTest {
 
     @Test
     void guestShowHasALinePerFact() throws Exception {
-        try (FakeDaemon daemon =
-                FakeDaemon.at(directory).answering("guest-show", WEB01).start()) {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("guest-show", WEB01)
+                .answering("guest-definitions", NO_DEFINITIONS)
+                .start()) {
             CommandRun run = CommandRun.of(daemon.socket(), "guest", "show", "web01");
             assertThat(run).isEqualTo(new CommandRun(0, """
                     web01
@@ -131,8 +161,7 @@ class MigrationctlTest {
                       device       timer 2, version 3
                       check        violations=0 note=fine
                     """, ""));
-            assertThat(daemon.received())
-                    .containsExactly("{\"execute\":\"guest-show\",\"arguments\":{\"guest\":\"web01\"}}");
+            assertThat(daemon.received()).contains("{\"execute\":\"guest-show\",\"arguments\":{\"guest\":\"web01\"}}");
         }
     }
 
@@ -156,12 +185,14 @@ class MigrationctlTest {
 
     @Test
     void aRefusalSaysWhatWasAskedWhatCameAndWhatToDo() throws Exception {
-        try (FakeDaemon daemon =
-                FakeDaemon.at(directory).answering("guest-show", UNKNOWN_GUEST).start()) {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("guest-show", UNKNOWN_GUEST)
+                .answering("guest-definitions", NO_DEFINITIONS)
+                .start()) {
             CommandRun run = CommandRun.of(daemon.socket(), "guest", "show", "nope");
             assertThat(run).isEqualTo(new CommandRun(3, "", """
                     migrationctl: Guest 'nope' not found (DeviceNotFound)
-                      asked: {"execute":"guest-show","arguments":{"guest":"nope"},"id":2}
+                      asked: {"execute":"guest-show","arguments":{"guest":"nope"},"id":3}
                       next:  migrationctl guest list (shows the guests of this host)
                     """));
         }
