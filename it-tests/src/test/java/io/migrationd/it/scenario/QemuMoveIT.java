@@ -153,10 +153,15 @@ class QemuMoveIT {
     void canBeCancelledBeforeTheGate() throws Exception {
         inLab(lab -> {
             MovedGuest guest = lab.guest("web", calm());
+            JsonNode parameters = guest.source().qmp().execute("query-migrate-parameters");
             lab.move(guest, SLOW_PRECOPY);
             lab.awaitTransferred(guest, 2 << 20);
+            assertThat(guest.source().qmp().execute("query-migrate-parameters")).isNotEqualTo(parameters);
             lab.cancel(guest);
             lab.assertStayed(guest, "cancelled");
+            assertThat(guest.source().qmp().execute("query-migrate-parameters"))
+                    .as("the settings that it had before")
+                    .isEqualTo(parameters);
         });
     }
 
@@ -322,16 +327,17 @@ class QemuMoveIT {
         });
     }
 
-    @Test
-    void moveIsTriedAgainWhenTheTargetsDaemonIsBack() throws Exception {
+    @ParameterizedTest
+    @EnumSource(Victims.class)
+    void moveIsTriedAgainWhenTheDaemonsAreBack(Victims victims) throws Exception {
         inLab(lab -> {
             MovedGuest guest = lab.guest("web", calm());
             Map<String, Object> how = new HashMap<>(SLOW_PRECOPY);
             how.put("retries", 2);
             String first = lab.move(guest, how);
             lab.awaitTransferred(guest, 2 << 20);
-            lab.b().kill();
-            lab.b().restart();
+            victims.die(lab);
+            victims.comeBack(lab);
             lab.awaitOther(guest, first);
             JsonNode second = lab.show(lab.a(), guest);
             assertThat(second.path("attempt").asInt()).isEqualTo(2);

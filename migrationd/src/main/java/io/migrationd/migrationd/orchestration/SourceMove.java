@@ -19,6 +19,7 @@ import io.migrationd.migrationd.move.SourceState;
 import io.migrationd.migrationd.move.Step;
 import io.migrationd.migrationd.move.Timer;
 import io.migrationd.migrationd.peer.PeerWord;
+import io.migrationd.migrationd.qmp.JsonObject;
 import io.migrationd.migrationd.qmp.QmpClosedException;
 import io.migrationd.migrationd.qmp.QmpConnectionException;
 import io.migrationd.migrationd.qmp.QmpEvent;
@@ -34,6 +35,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -45,6 +47,10 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     private static final long LOOK_MILLIS = 100;
     /** While the guest stands still. */
     private static final long QUICK_LOOK_MILLIS = 10;
+
+    private static final String CAPABILITY_PREFIX = "capability.";
+    private static final String PARAMETER_PREFIX = "parameter.";
+
     /** How long the guest may stand at the gate for a link that is down. */
     private static final long GATE_MILLIS = 2_000;
 
@@ -508,9 +514,13 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         Map<String, String> undo = new TreeMap<>();
         known.forEach((name, on) -> {
             if (capabilities.containsKey(name)) {
-                undo.put("capability." + name, String.valueOf(on));
+                undo.put(CAPABILITY_PREFIX + name, String.valueOf(on));
             }
         });
+        JsonObject before = guest.parameters();
+        Stream.concat(job.order().parametersForQemu().keySet().stream(), SourcePolicy.PARAMETERS.stream())
+                .forEach(name -> before.number(name)
+                        .ifPresent(value -> undo.put(PARAMETER_PREFIX + name, Long.toString(value))));
         services.store().step(id(), "settings", undo);
         var _ = guest.setCapabilities(capabilities);
         var _ = guest.setParameters(job.order().parametersForQemu());
@@ -527,14 +537,18 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     /** The guest stays here: it gets back the settings that it had. */
     private void putSettingsBack() {
         services.store().step(id(), "settings").ifPresent(undo -> {
-            Map<String, Boolean> before = new TreeMap<>();
+            Map<String, Boolean> capabilities = new TreeMap<>();
+            Map<String, Long> parameters = new TreeMap<>();
             undo.forEach((key, value) -> {
-                if (key.startsWith("capability.")) {
-                    before.put(key.substring("capability.".length()), Boolean.parseBoolean(value));
+                if (key.startsWith(CAPABILITY_PREFIX)) {
+                    capabilities.put(key.substring(CAPABILITY_PREFIX.length()), Boolean.parseBoolean(value));
+                } else if (key.startsWith(PARAMETER_PREFIX)) {
+                    parameters.put(key.substring(PARAMETER_PREFIX.length()), Long.parseLong(value));
                 }
             });
             try {
-                var _ = qemu.guest().setCapabilities(before);
+                var _ = qemu.guest().setCapabilities(capabilities);
+                var _ = qemu.guest().setParameters(parameters);
                 services.store().undone(id(), "settings");
             } catch (QmpException | IOException e) {
                 note("QEMU keeps the move's settings: " + e.getMessage());

@@ -13,11 +13,15 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /** Joins the convergence policy to QEMU's words and parameters. For the thread of one move, but for {@link #last}. */
 final class SourcePolicy {
+    /** Parameters of QEMU that a policy may change in a move. */
+    static final Set<String> PARAMETERS = Set.of("downtime-limit", "cpu-throttle-initial", "max-cpu-throttle");
+
     private static final int DOWNTIME_STEPS = 5;
     private static final int STALL_PASSES = 3;
     private static final int STALL_PERCENT = 10;
