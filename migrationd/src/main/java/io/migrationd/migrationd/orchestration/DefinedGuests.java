@@ -150,7 +150,8 @@ final class DefinedGuests implements GuestBook {
 
     @Override
     public List<MoveOperations.Problem> compare(
-            SourceFacts source, JsonNode target, MoveSettings settings, PeerSession session) throws IOException {
+            DefinedGuest guest, SourceFacts source, JsonNode target, MoveSettings settings, PeerSession session)
+            throws IOException {
         if (!(source.facts() instanceof QemuFacts facts)) {
             throw new IllegalArgumentException("facts of another book");
         }
@@ -158,8 +159,8 @@ final class DefinedGuests implements GuestBook {
                         certificateExpires.stream(), session.peerCertificateExpires().stream())
                 .min(Instant::compareTo);
         MoveWishes wishes = new MoveWishes(
-                facts.name().orElse(""),
-                facts.uuid().orElse(new UUID(0, 0)),
+                guest.name(),
+                guest.uuid(),
                 defaults(settings),
                 daemonVersion,
                 Optional.empty(),

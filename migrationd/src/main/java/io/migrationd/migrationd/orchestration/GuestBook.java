@@ -27,7 +27,8 @@ interface GuestBook {
     JsonNode targetFacts(MoveOrder order) throws IOException;
 
     /** Compares. */
-    List<Problem> compare(SourceFacts source, JsonNode target, MoveSettings settings, PeerSession session)
+    List<Problem> compare(
+            DefinedGuest guest, SourceFacts source, JsonNode target, MoveSettings settings, PeerSession session)
             throws IOException;
 
     /** One guest. */

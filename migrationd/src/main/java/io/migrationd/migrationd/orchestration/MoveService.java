@@ -241,7 +241,7 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         try {
             JsonNode target = answers.ask(line, settings.order(guest.name(), guest.uuid(), host()));
             if (facts.isPresent()) {
-                problems.addAll(parts.book().compare(facts.get(), target, settings, session));
+                problems.addAll(parts.book().compare(guest, facts.get(), target, settings, session));
             }
         } catch (IOException e) {
             problems.add(new Problem("peer", true, String.valueOf(e.getMessage())));
