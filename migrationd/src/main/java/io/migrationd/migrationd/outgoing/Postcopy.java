@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.outgoing;
 
+import io.migrationd.migrationd.session.RecoveryLog;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.PostcopyInfo;

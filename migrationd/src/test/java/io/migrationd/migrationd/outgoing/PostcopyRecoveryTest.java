@@ -3,6 +3,7 @@ package io.migrationd.migrationd.outgoing;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.migrationd.migrationd.guest.RunState;
+import io.migrationd.migrationd.session.RecoveryLog;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
