@@ -83,8 +83,7 @@ public final class Daemon implements AutoCloseable {
                         config.limits().connectTimeoutMillis(), config.limits().peerSilenceMillis()));
         ReportStore reports = new ReportStore(config.paths().state().resolve("reports"), config.reportsKeep());
         MigrationReportWriter writer = started(
-                "reports",
-                new MigrationReportWriter(reports, config.peer().hostName(), InstantSource.system()));
+                "reports", new MigrationReportWriter(reports, config.peer().hostName(), InstantSource.system()));
         GuestServices services = new GuestServices(
                 links,
                 events,

@@ -158,7 +158,10 @@ final class PostcopyReception implements AutoCloseable {
     /** Reads a connection until it breaks; {@code null} when everything is done. */
     private @Nullable IOException serve(Connection connection) throws InterruptedException {
         SourceWatch watch = new SourceWatch(
-                connection.channel(), connections::urgent, memory, request.recovery().deadPeerMillis());
+                connection.channel(),
+                connections::urgent,
+                memory,
+                request.recovery().deadPeerMillis());
         try (Links.Watch _ = request.links().watch(connection.channel(), watch::verdict)) {
             connection.channel().serveDirectly();
             reader.readToEnd(connection, watch);

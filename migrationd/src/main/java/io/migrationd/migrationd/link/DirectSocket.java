@@ -11,7 +11,8 @@ import java.util.function.LongConsumer;
 
 /**
  * A socket that no event loop looks after: whoever reads or writes does so himself, and waits in poll(2). One thread
- * reads, one writes, one looks whether the peer has ended; {@link #stop} wakes both by an eventfd, and the descriptor is closed when neither uses it.
+ * reads, one writes, one looks whether the peer has ended; {@link #stop} wakes both by an eventfd, and the descriptor
+ * is closed when neither uses it.
  */
 final class DirectSocket {
     private static final int SOCKET = 0;
@@ -86,8 +87,8 @@ final class DirectSocket {
     }
 
     /**
-     * Whether the peer has ended its side or the connection broke, though nobody reads and its last bytes may be unread.
-     * Never waits; one thread.
+     * Whether the peer has ended its side or the connection broke, though nobody reads and its last bytes may be
+     * unread. Never waits; one thread.
      */
     boolean hasPeerEnded() throws IOException {
         if (!enter()) {

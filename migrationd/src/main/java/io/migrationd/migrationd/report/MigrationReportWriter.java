@@ -92,10 +92,7 @@ public final class MigrationReportWriter implements AutoCloseable {
                     .addKeyValue("file", file)
                     .log("report written");
         } catch (IOException | RuntimeException e) {
-            log.atError()
-                    .addKeyValue("guest", report.guest())
-                    .setCause(e)
-                    .log("report not written");
+            log.atError().addKeyValue("guest", report.guest()).setCause(e).log("report not written");
         }
     }
 

@@ -68,8 +68,8 @@ public final class RecoveryLog {
     }
 
     /**
-     * The first page came or is on its way; the whole episode, if there was one that this ends. Pages from before it are
-     * none of it.
+     * The first page came or is on its way; the whole episode, if there was one that this ends. Pages from before it
+     * are none of it.
      */
     public synchronized Optional<Recovery> firstPage(long nowNanos) {
         Recovery open = current;

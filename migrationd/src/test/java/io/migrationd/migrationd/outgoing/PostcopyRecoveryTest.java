@@ -3,10 +3,10 @@ package io.migrationd.migrationd.outgoing;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.migrationd.migrationd.guest.RunState;
-import io.migrationd.migrationd.session.RecoveryLog;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
+import io.migrationd.migrationd.session.RecoveryLog;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.util.Arrays;
