@@ -11,6 +11,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -72,10 +73,10 @@ class MigrationReportWriterTest {
         assertThat(report.source()).isNull();
         assertThat(report.destination()).isEqualTo("b");
         assertThat(report.mode()).isEqualTo("postcopy");
-        assertThat(report.postcopy()).isNotNull();
-        assertThat(report.postcopy().faultBuckets()).containsExactly(0L, 0L, 5L, 2L);
-        assertThat(report.postcopy().blocktimeMillis()).isEqualTo(12);
-        assertThat(report.postcopy().threadBlocktimeMillis()).containsEntry("42", 9L);
+        MoveReport.Postcopy postcopy = Objects.requireNonNull(report.postcopy());
+        assertThat(postcopy.faultBuckets()).containsExactly(0L, 0L, 5L, 2L);
+        assertThat(postcopy.blocktimeMillis()).isEqualTo(12);
+        assertThat(postcopy.threadBlocktimeMillis()).containsEntry("42", 9L);
         assertThat(report.recoveries()).containsExactly(new MoveReport.Recovery("cut", 1.5, 20.0, 3.0, 0.04, 2L));
     }
 
