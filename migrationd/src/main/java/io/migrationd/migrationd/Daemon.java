@@ -21,6 +21,8 @@ import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.MetricsServer;
 import io.migrationd.migrationd.orchestration.QemuMoves;
 import io.migrationd.migrationd.orchestration.RescueTools;
+import io.migrationd.migrationd.report.MigrationReportWriter;
+import io.migrationd.migrationd.report.ReportStore;
 import io.migrationd.postcopy.memory.HostFeature;
 import io.migrationd.postcopy.memory.HostFeatures;
 import java.io.IOException;
@@ -79,10 +81,14 @@ public final class Daemon implements AutoCloseable {
                 "links",
                 new Links(
                         config.limits().connectTimeoutMillis(), config.limits().peerSilenceMillis()));
+        ReportStore reports = new ReportStore(config.paths().state().resolve("reports"), config.reportsKeep());
+        MigrationReportWriter writer = started(
+                "reports", new MigrationReportWriter(reports, config.peer().hostName(), InstantSource.system()));
         GuestServices services = new GuestServices(
                 links,
                 events,
                 meters,
+                writer,
                 ownership,
                 new MigrationLedger(config.paths().state().resolve("migrations")),
                 config.recovery(),
@@ -99,7 +105,7 @@ public final class Daemon implements AutoCloseable {
                         services,
                         config.limits().maxGuests()));
         guests.loadParked();
-        QemuMoves moves = startMoves(config, links, budget, events);
+        QemuMoves moves = startMoves(config, links, budget, events, reports);
         DescriptorStore store = started("descriptor store", DescriptorStore.of(System.getenv()));
         GuestListener listener = started(
                 "guest listener",
@@ -133,7 +139,8 @@ public final class Daemon implements AutoCloseable {
                 .log("serving");
     }
 
-    private QemuMoves startMoves(DaemonConfig config, Links links, RamBudget budget, EventHub events)
+    private QemuMoves startMoves(
+            DaemonConfig config, Links links, RamBudget budget, EventHub events, ReportStore reports)
             throws IOException {
         PeerConfig peer = config.peer();
         Optional<PeerTls> tls = Optional.empty();
@@ -163,7 +170,7 @@ public final class Daemon implements AutoCloseable {
                                 peer.listen(),
                                 peer.peers(),
                                 version(),
-                                config.reportsKeep(),
+                                reports,
                                 new RescueTools(
                                         config.paths().state(),
                                         links,

@@ -4,6 +4,7 @@ import io.migrationd.migrationd.journal.MigrationLedger;
 import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.metrics.Meters;
+import io.migrationd.migrationd.report.MigrationReportWriter;
 import io.migrationd.migrationd.session.EventSink;
 import io.migrationd.migrationd.session.RecoverySettings;
 
@@ -12,6 +13,7 @@ record GuestServices(
         Links links,
         EventSink events,
         Meters meters,
+        MigrationReportWriter reports,
         OwnershipLedger ownership,
         MigrationLedger migrations,
         RecoverySettings recovery,

@@ -140,7 +140,10 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                 services.links(),
                 with,
                 () -> parameters,
-                new MeteredEvents(services.events(), services.meters(), Role.SOURCE, this::outgoingInfo),
+                new ReportedEvents(
+                        new MeteredEvents(services.events(), services.meters(), Role.SOURCE, this::outgoingInfo),
+                        this::outgoingInfo,
+                        last -> services.reports().sent(guest.name(), guest.uuid(), target.toString(), last)),
                 services.replyTimeoutMillis(),
                 services.recovery(),
                 new HandOver(guest, services, target, with));
@@ -153,7 +156,10 @@ final class ManagedGuest implements GuestOperations, AutoCloseable {
                 source,
                 services.links(),
                 with,
-                new MeteredEvents(services.events(), services.meters(), Role.DESTINATION, this::incomingInfo),
+                new ReportedEvents(
+                        new MeteredEvents(services.events(), services.meters(), Role.DESTINATION, this::incomingInfo),
+                        this::incomingInfo,
+                        last -> services.reports().received(guest.name(), guest.uuid(), last)),
                 services.peerSilenceMillis(),
                 services.deviceStateBytes(),
                 services.recovery(),

@@ -4,6 +4,7 @@ import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.Meters.Outcome;
 import io.migrationd.migrationd.metrics.Meters.PageCause;
 import io.migrationd.migrationd.metrics.Meters.PageKind;
+import io.migrationd.migrationd.metrics.Meters.RecoveryStep;
 import io.migrationd.migrationd.metrics.Meters.Role;
 import io.migrationd.migrationd.session.EventSink;
 import io.migrationd.migrationd.session.MigrationInfo;
@@ -11,7 +12,9 @@ import io.migrationd.migrationd.session.MigrationInfo.RamCounters;
 import io.migrationd.migrationd.session.MigrationInfo.XbzrleCounters;
 import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.migrationd.session.PostcopyInfo.Latency;
+import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -39,6 +42,8 @@ final class MeteredEvents implements EventSink {
     private long background;
     private long faultMicros;
     private List<Long> faults = List.of();
+    /** Recoveries before this one, of all there were, are counted. */
+    private long nextRecovery;
 
     MeteredEvents(EventSink next, Meters meters, Role role, Supplier<MigrationInfo> info) {
         this.next = next;
@@ -102,6 +107,10 @@ final class MeteredEvents implements EventSink {
     private void ended(Outcome outcome) {
         MigrationInfo last = info.get();
         count(last);
+        if (last.postcopy() != null) {
+            countRecoveries(last.postcopy(), true);
+            countBlocktime(last.postcopy());
+        }
         Long total = last.totalTimeMillis();
         meters.migrationEnded(role, outcome, Duration.ofMillis(total == null ? 0 : total));
         Long downtime = last.downtimeMillis();
@@ -132,6 +141,41 @@ final class MeteredEvents implements EventSink {
         }
         if (now.faults() != null) {
             countFaults(now.faults());
+        }
+        countRecoveries(now, false);
+    }
+
+    /** Each once: when its first page has come, another one follows, or nothing more does. */
+    private synchronized void countRecoveries(PostcopyInfo now, boolean over) {
+        List<Recovery> shown = now.recoveries();
+        long first = now.recoveryCount() - shown.size();
+        for (int i = 0; i < shown.size(); i++) {
+            Recovery recovery = shown.get(i);
+            boolean whole = over || i < shown.size() - 1 || recovery.firstPageMicros() != null;
+            if (whole && first + i >= nextRecovery) {
+                nextRecovery = first + i + 1;
+                step(RecoveryStep.DETECT, recovery.detectMicros());
+                step(RecoveryStep.RECONNECT, recovery.reconnectMicros());
+                step(RecoveryStep.RESYNC, recovery.resyncMicros());
+                step(RecoveryStep.FIRST_PAGE, recovery.firstPageMicros());
+            }
+        }
+    }
+
+    private void step(RecoveryStep step, @Nullable Long micros) {
+        if (micros != null) {
+            meters.recoveryStep(role, step, Duration.of(Math.max(0, micros), ChronoUnit.MICROS));
+        }
+    }
+
+    private void countBlocktime(PostcopyInfo last) {
+        Long together = last.blocktimeMillis();
+        if (together != null) {
+            meters.postcopyBlocktime(
+                    Duration.ofMillis(together),
+                    last.threadBlocktimeMillis().values().stream()
+                            .map(Duration::ofMillis)
+                            .toList());
         }
     }
 

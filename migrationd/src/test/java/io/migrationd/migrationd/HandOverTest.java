@@ -9,10 +9,13 @@ import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.metrics.Meters;
+import io.migrationd.migrationd.report.MigrationReportWriter;
+import io.migrationd.migrationd.report.ReportStore;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.InstantSource;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -31,16 +34,20 @@ class HandOverTest {
 
     private final Links links = new Links(1000, 1000);
     private final Meters meters = new Meters();
+    private MigrationReportWriter reports;
     private MemoryGuest guest;
     private GuestServices services;
 
     @BeforeEach
     void open() throws Exception {
+        reports = new MigrationReportWriter(
+                new ReportStore(directory.resolve("reports"), 4), "here", InstantSource.system());
         guest = new MemoryGuest("web01").with("ram", 4);
         services = new GuestServices(
                 links,
                 (name, event, data) -> {},
                 meters,
+                reports,
                 new OwnershipLedger(directory.resolve("ownership")),
                 new MigrationLedger(directory.resolve("migrations")),
                 RecoverySettings.DEFAULTS,
@@ -55,6 +62,7 @@ class HandOverTest {
         guest.close();
         links.close();
         meters.close();
+        reports.close();
     }
 
     private HandOver handOver(MigrationUri destination) {

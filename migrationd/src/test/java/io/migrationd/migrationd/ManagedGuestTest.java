@@ -10,9 +10,12 @@ import io.migrationd.migrationd.journal.OwnershipLedger;
 import io.migrationd.migrationd.link.Links;
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.metrics.Meters;
+import io.migrationd.migrationd.report.MigrationReportWriter;
+import io.migrationd.migrationd.report.ReportStore;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.nio.file.Path;
+import java.time.InstantSource;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -29,6 +32,7 @@ class ManagedGuestTest {
 
     private final Links links = new Links(1000, 1000);
     private final Meters meters = new Meters();
+    private MigrationReportWriter reports;
     private OwnershipLedger ledger;
     private MigrationLedger migrations;
     private MemoryGuest guest;
@@ -38,6 +42,8 @@ class ManagedGuestTest {
     void manage() throws Exception {
         ledger = new OwnershipLedger(directory.resolve("ownership"));
         migrations = new MigrationLedger(directory.resolve("migrations"));
+        reports = new MigrationReportWriter(
+                new ReportStore(directory.resolve("reports"), 4), "here", InstantSource.system());
         guest = new MemoryGuest("web01").with("ram", 4);
         managed = new ManagedGuest(
                 guest,
@@ -45,6 +51,7 @@ class ManagedGuestTest {
                         links,
                         (name, event, data) -> {},
                         meters,
+                        reports,
                         ledger,
                         migrations,
                         RecoverySettings.DEFAULTS,
@@ -60,6 +67,7 @@ class ManagedGuestTest {
         guest.close();
         links.close();
         meters.close();
+        reports.close();
     }
 
     @Test
@@ -97,6 +105,7 @@ class ManagedGuestTest {
                         links,
                         (name, event, data) -> {},
                         meters,
+                        reports,
                         ledger,
                         migrations,
                         RecoverySettings.DEFAULTS,

@@ -6,6 +6,7 @@ import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.Meters.Role;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.PostcopyInfo;
+import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
@@ -75,6 +76,50 @@ class MeteredEventsTest {
                         "migration_postcopy_fault_latency_seconds_bucket{le=\"1.6E-5\"} 4",
                         "migration_postcopy_fault_latency_seconds_bucket{le=\"3.2E-5\"} 5",
                         "migration_postcopy_fault_latency_seconds_count 5");
+    }
+
+    /** The sixteen last ones are shown; each counts once, when nothing of it is still to come. */
+    @Test
+    void countsTheStepsOfEachRecoveryOnce() {
+        MeteredEvents events = events(Role.SOURCE);
+        Recovery open = new Recovery("cut", 1_000_000, null, null, null, 1);
+        Recovery whole = new Recovery("cut", 1_000_000, 20_000L, 3_000L, 40L, 1);
+        Recovery last = new Recovery("cut", 500_000, 20_000L, null, null, 4);
+        for (List<Recovery> seen : List.of(List.of(open), List.of(whole), List.of(whole, last))) {
+            info = info(new PostcopyInfo(0, null, 0L, 0L, 0L, null, null, Map.of(), seen, 4 + seen.size()));
+            announce(events, "postcopy-paused");
+        }
+        assertThat(count("detect")).isEqualTo(1);
+        announce(events, "failed");
+        assertThat(count("detect")).isEqualTo(2);
+        assertThat(count("reconnect")).isEqualTo(2);
+        assertThat(count("resync")).isEqualTo(1);
+        assertThat(count("first_page")).isEqualTo(1);
+        assertThat(meters.scrape().lines())
+                .contains("migration_postcopy_recovery_time_seconds_sum{role=\"source\",step=\"detect\"} 1.5");
+    }
+
+    private long count(String step) {
+        String name = "migration_postcopy_recovery_time_seconds_count{role=\"source\",step=\"%s\"} ".formatted(step);
+        return meters.scrape()
+                .lines()
+                .filter(line -> line.startsWith(name))
+                .mapToLong(line -> Long.parseLong(line.substring(name.length())))
+                .sum();
+    }
+
+    @Test
+    void countsBlocktimeAtTheEnd() {
+        MeteredEvents events = events(Role.DESTINATION);
+        info = info(new PostcopyInfo(0, 0L, null, null, null, null, 40L, Map.of(7, 50L, 8, 150L), List.of(), 0));
+        announce(events, "postcopy-active");
+        announce(events, "completed");
+        assertThat(meters.scrape().lines())
+                .contains(
+                        "migration_postcopy_blocktime_seconds_count 1",
+                        "migration_postcopy_blocktime_seconds_sum 0.04",
+                        "migration_postcopy_thread_blocktime_seconds_count 2",
+                        "migration_postcopy_thread_blocktime_seconds_sum 0.2");
     }
 
     private MeteredEvents events(Role role) {

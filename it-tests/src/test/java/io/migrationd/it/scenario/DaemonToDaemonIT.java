@@ -11,6 +11,7 @@ import io.migrationd.it.fault.Cut;
 import io.migrationd.it.fault.Direction;
 import io.migrationd.it.fault.LinkProxy;
 import io.migrationd.it.peer.Await;
+import io.migrationd.it.peer.DaemonProcess;
 import io.migrationd.it.peer.MigrationControl;
 import io.migrationd.it.peer.QmpException;
 import java.io.IOException;
@@ -31,6 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A guest that writes all the time and checks every page moves between two daemons, or stays where it is. */
 @DisplayName("Daemon to daemon")
@@ -104,6 +106,57 @@ class DaemonToDaemonIT {
                     .hasMessageContaining("was given to")
                     .hasMessageContaining("would run it twice");
         });
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void bothDaemonsKeepAReport(boolean postcopy) throws Exception {
+        with(SamplePair.start(folder, "--ram", "64M", "--rate", "5000"), pair -> {
+            if (postcopy) {
+                pair.out().enable("postcopy-ram");
+                pair.in().enable("postcopy-ram");
+                pair.leaving().awaitWrites(pair.source());
+                pair.out().set(Map.of("max-bandwidth", SLOW_BYTES_PER_SECOND));
+                pair.out().migrate(pair.in().incoming(listenUri("tcp")));
+                pair.awaitSent(MEBIBYTE);
+                pair.out().execute("migrate-start-postcopy", Map.of());
+                pair.out().awaitStatus("completed", DEADLINE);
+                pair.in().awaitStatus("completed", DEADLINE);
+            } else {
+                pair.migrateWell(listenUri("tcp"));
+            }
+            JsonNode sent = report(pair.source());
+            JsonNode came = report(pair.destination());
+            String mode = postcopy ? "postcopy" : "precopy";
+            for (JsonNode report : List.of(sent, came)) {
+                assertThat(report.path("mode").asText()).isEqualTo(mode);
+                assertThat(report.path("outcome").asText()).isEqualTo("moved");
+                assertThat(report.path("total-millis").asLong()).isPositive();
+            }
+            assertThat(sent.path("id").asText()).startsWith("source-");
+            assertThat(came.path("id").asText()).startsWith("destination-");
+            if (postcopy) {
+                JsonNode atSource = pair.out().info().path("postcopy");
+                assertThat(sent.path("postcopy").path("background-pages").asLong())
+                        .isEqualTo(atSource.path("background-pages").asLong())
+                        .isPositive();
+                assertThat(came.path("postcopy").path("fault-buckets").size()).isPositive();
+                assertThat(came.path("postcopy").path("thread-blocktime-millis").size())
+                        .isPositive();
+            }
+        });
+    }
+
+    /** As {@code migrationctl report} asks for it. */
+    private static JsonNode report(DaemonProcess daemon) throws Exception {
+        Await.until(
+                "a report",
+                DEADLINE,
+                () -> !daemon.qmp().execute("report-list", Map.of()).isEmpty(),
+                () -> "none");
+        JsonNode shown = daemon.qmp().execute("report-show", Map.of("id", SamplePair.GUEST));
+        assertThat(shown.path("text").size()).isPositive();
+        return shown.path("report");
     }
 
     @Test

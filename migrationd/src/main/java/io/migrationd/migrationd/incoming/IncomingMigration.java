@@ -194,7 +194,7 @@ public final class IncomingMigration implements AutoCloseable {
     /** migrate-pause: breaks the connection of a postcopy. False if it has none now. */
     public boolean pause() {
         PostcopyReception receiving = reception;
-        return receiving != null && receiving.pauseByHand();
+        return receiving != null && receiving.connections().pauseByHand();
     }
 
     /**
@@ -203,13 +203,13 @@ public final class IncomingMigration implements AutoCloseable {
      */
     public boolean stopTaking() {
         PostcopyReception receiving = reception;
-        return receiving == null || receiving.stopTaking();
+        return receiving == null || receiving.connections().stopTaking();
     }
 
     /** Whether the source of a postcopy has sent everything, so that only our word is left. */
     public boolean isWordDue() {
         PostcopyReception receiving = reception;
-        return receiving != null && receiving.isWordDue();
+        return receiving != null && receiving.connections().isWordDue();
     }
 
     /** Bytes of RAM that a postcopy still waits for; empty before there is one. */
@@ -227,7 +227,7 @@ public final class IncomingMigration implements AutoCloseable {
         }
         closeListener();
         openListener(at);
-        receiving.release();
+        receiving.connections().release();
         request.acceptance().moved(uri());
         log.atInfo()
                 .addKeyValue("session", request.id())
@@ -352,7 +352,7 @@ public final class IncomingMigration implements AutoCloseable {
             if (answers != null) {
                 answers.answer(opened);
             } else if (receiving != null) {
-                receiving.accepted(opened);
+                receiving.connections().accepted(opened);
             } else if (has(Capability.POSTCOPY_PREEMPT) && !status.isTerminal() && callers.size() < CALLERS) {
                 hearOut(opened);
             } else if (status == IncomingStatus.SETUP && channel == null) {
@@ -522,7 +522,7 @@ public final class IncomingMigration implements AutoCloseable {
             lock.lock();
             try {
                 reception = receiving;
-                callers.forEach(receiving::adoptUrgent);
+                callers.forEach(receiving.connections()::adoptUrgent);
                 callers.clear();
             } finally {
                 lock.unlock();
@@ -556,7 +556,7 @@ public final class IncomingMigration implements AutoCloseable {
             if (guest.runState() == RunState.RUNNING) {
                 request.events().event(guest.name(), "RESUME", Map.of());
             }
-            Objects.requireNonNull(reception).ran(true);
+            Objects.requireNonNull(reception).connections().ran(true);
         }
     }
 
@@ -672,7 +672,7 @@ public final class IncomingMigration implements AutoCloseable {
         if (reading != null && reading.isPostcopyRecorded()) {
             neverRan(returnPath);
             if (receiving != null) {
-                receiving.ran(false);
+                receiving.connections().ran(false);
                 receiving.close();
             }
             return;

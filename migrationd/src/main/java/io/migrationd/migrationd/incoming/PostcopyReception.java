@@ -4,12 +4,12 @@ import io.migrationd.migrationd.guest.Guest;
 import io.migrationd.migrationd.guest.GuestKind;
 import io.migrationd.migrationd.incoming.IncomingStatus.Event;
 import io.migrationd.migrationd.incoming.PostcopyPages.PageCounts;
+import io.migrationd.migrationd.incoming.SourceConnections.Lost;
 import io.migrationd.migrationd.link.Links;
-import io.migrationd.migrationd.link.MigrationChannel;
-import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.Failures;
 import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.migrationd.session.PostcopyInfo.Latency;
+import io.migrationd.migrationd.session.RecoveryLog;
 import io.migrationd.migrationd.session.ShutStatus;
 import io.migrationd.postcopy.FaultReport;
 import io.migrationd.postcopy.IncomingBlock;
@@ -18,44 +18,25 @@ import io.migrationd.postcopy.os.Errno;
 import io.migrationd.postcopy.os.ErrnoException;
 import io.migrationd.postcopy.os.TimeSlice;
 import io.migrationd.protocol.ram.RamSectionDecoder;
-import io.migrationd.protocol.stream.Command;
-import io.migrationd.protocol.stream.SectionFooter;
-import io.migrationd.protocol.stream.StreamElement;
-import io.migrationd.protocol.stream.StreamElementCodec;
-import io.migrationd.protocol.wire.ProtocolException;
-import io.migrationd.protocol.wire.StreamReader;
-import io.migrationd.returnpath.ReceivedPages;
 import io.migrationd.returnpath.ReturnPathSender;
 import java.io.EOFException;
 import java.io.IOException;
-import java.util.HashSet;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * An incoming migration from LISTEN on. Owns the thread {@code mig-listen-<id>}, which reads the source's main
- * connection, one after the other; {@code mig-urgent-<id>} for each preempt channel; and {@code mig-hello-<id>} for
- * each caller of whom we do not know yet what he wants.
+ * connection, one after the other; {@link SourceConnections} knows which that is.
  *
  * <p>Whatever happens to a connection, the guest and its memory stay: the source may come back any number of times, and
  * only its first valid command makes a recovery of it.
  */
 final class PostcopyReception implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(PostcopyReception.class);
-    private static final int MAX_CANDIDATES = 4;
-    private static final int COMMAND = 0x08;
     private static final long JOIN_MILLIS = 10_000;
-    private static final long LOOK_MILLIS = 5;
-    /** A preempt channel that ends in order may be the end of the migration: the main connection says so in time. */
-    private static final long LAST_WORD_NANOS = TimeUnit.SECONDS.toNanos(2);
-
-    private static final long DURABLE_RETRY_NANOS = TimeUnit.SECONDS.toNanos(1);
 
     private final IncomingRequest request;
     private final Guest guest;
@@ -65,37 +46,9 @@ final class PostcopyReception implements AutoCloseable {
     private final PageCounts counts = new PageCounts();
     private final RecoveryLog recoveries = new RecoveryLog();
     private final Sections sections;
+    private final SourceConnections connections;
+    private final MainReader reader;
     private final Thread listener;
-
-    private final ReentrantLock lock = new ReentrantLock();
-    private final Condition changed = lock.newCondition();
-    // Guarded by lock.
-    private @Nullable Connection main;
-    private @Nullable Connection next;
-    private @Nullable MigrationChannel urgent;
-    private final Set<MigrationChannel> candidates = new HashSet<>();
-    private Run run = Run.PENDING;
-    /** The source has said something valid on {@link #main}: a preempt channel may follow. */
-    private boolean mainSpoke;
-    /** Between a source's first word after a pause and its RESUME. */
-    private boolean recovering;
-
-    private boolean held;
-    /** The source has sent everything and waits for our word; until it has that, a break may let it run again. */
-    private boolean wordDue;
-
-    private boolean gone;
-
-    private boolean ended;
-    private boolean closed;
-    private int threads;
-
-    /** Whether RUN was executed. */
-    private enum Run {
-        PENDING,
-        DONE,
-        FAILED
-    }
 
     /** Who keeps the status. */
     interface Owner {
@@ -131,20 +84,21 @@ final class PostcopyReception implements AutoCloseable {
         this.returnPath = returnPath;
         this.sections = sections;
         this.owner = owner;
+        this.connections = new SourceConnections(request, this::readUrgent);
+        this.reader = new MainReader(memory, returnPath, sections, counts, new Resumption());
         this.listener = Thread.ofPlatform().name("mig-listen-" + request.id()).unstarted(this::listen);
     }
 
     /** LISTEN: pages may be missing from now on, and the connection is ours. */
     void start(Connection connection) throws IOException {
-        main = connection;
-        mainSpoke = true;
+        connections.begin(connection);
         memory.start(this::request);
         listener.start();
     }
 
     /** After a restart of the daemon, and {@code breaks} broken connections: the guest runs, nobody is connected. */
     void startPaused(long breaks) throws IOException {
-        run = Run.DONE;
+        connections.beginPaused();
         // Before the start: there is nobody to ask.
         memory.park();
         memory.start(this::request);
@@ -154,15 +108,15 @@ final class PostcopyReception implements AutoCloseable {
     }
 
     private void request(String block, long start, int lengthBytes) throws IOException {
-        lock.lock();
-        try {
-            if (main == null) {
-                throw new IOException("there is no connection to the source");
-            }
-        } finally {
-            lock.unlock();
+        if (connections.main().isEmpty()) {
+            throw new IOException("there is no connection to the source");
         }
         returnPath.requestPages(block, start, lengthBytes);
+    }
+
+    /** Which connections there are, and what operators may do to them. */
+    SourceConnections connections() {
+        return connections;
     }
 
     /** The guest will not run here: nobody waits for pages. */
@@ -170,187 +124,8 @@ final class PostcopyReception implements AutoCloseable {
         memory.close();
     }
 
-    /** RUN was executed, or the guest was not started. */
-    void ran(boolean success) {
-        lock.lock();
-        try {
-            run = success ? Run.DONE : Run.FAILED;
-            changed.signalAll();
-            if (!success && main != null) {
-                main.channel().abort(new IOException("the guest was not started here"));
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** Event loop: a further connection. Must not block. */
-    void accepted(MigrationChannel opened) {
-        lock.lock();
-        try {
-            if (closed || held || ended) {
-                opened.abort(new IOException(held ? "paused by an operator" : "the migration is over"));
-            } else if (wantsUrgent()) {
-                urgent = opened;
-                startThread("mig-urgent-", () -> readUrgent(Connection.of(opened)));
-            } else if (candidates.size() >= MAX_CANDIDATES) {
-                opened.abort(new IOException("too many connections"));
-            } else {
-                candidates.add(opened);
-                request.links().later(request.peerSilenceMillis(), () -> dropSilent(opened));
-                startThread("mig-hello-", () -> hear(Connection.of(opened)));
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** A preempt channel that came before LISTEN; whoever heard it out calls {@link #readUrgent}. */
-    void adoptUrgent(MigrationChannel opened) {
-        lock.lock();
-        try {
-            urgent = opened;
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private Optional<MigrationChannel> urgent() {
-        lock.lock();
-        try {
-            return Optional.ofNullable(urgent);
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private boolean wantsUrgent() {
-        return request.capabilities().contains(Capability.POSTCOPY_PREEMPT)
-                && urgent == null
-                && main != null
-                && mainSpoke;
-    }
-
-    private void startThread(String name, Runnable body) {
-        threads++;
-        Thread.ofPlatform().name(name + request.id()).start(() -> {
-            try {
-                body.run();
-            } finally {
-                lock.lock();
-                try {
-                    threads--;
-                    changed.signalAll();
-                } finally {
-                    lock.unlock();
-                }
-            }
-        });
-    }
-
-    private void dropSilent(MigrationChannel caller) {
-        lock.lock();
-        try {
-            if (candidates.contains(caller)) {
-                caller.abort(
-                        new IOException("a caller has sent nothing for %d ms".formatted(request.peerSilenceMillis())));
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /**
-     * A caller is the source come back if its first byte is that of a command. A preempt channel may come right behind
-     * it, before the source has said a word, and be silent for long.
-     */
-    private void hear(Connection caller) {
-        boolean command = false;
-        try {
-            var first = caller.in().peek(1);
-            command = first != null && first.get(0) == COMMAND;
-        } catch (IOException e) {
-            log.atDebug().addKeyValue("session", request.id()).setCause(e).log("caller went away");
-        }
-        if (command && takeOver(caller)) {
-            noCandidate(caller);
-        } else if (!command && isUrgent(caller)) {
-            noCandidate(caller);
-            Thread.currentThread().setName("mig-urgent-" + request.id());
-            readUrgent(caller);
-        } else {
-            noCandidate(caller);
-            log.atInfo()
-                    .addKeyValue("session", request.id())
-                    .addKeyValue("peer", caller.channel().peer())
-                    .log("caller is not the source; ignored");
-            caller.close();
-        }
-    }
-
-    private void noCandidate(Connection caller) {
-        lock.lock();
-        try {
-            candidates.remove(caller.channel());
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** Whether a caller that does not speak as a source was taken for our preempt channel. */
-    private boolean isUrgent(Connection caller) {
-        lock.lock();
-        try {
-            return caller.channel().equals(urgent);
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** The source has spoken on its main connection: a caller that came with it and is silent is its second one. */
-    private void adoptSilentCaller() {
-        if (wantsUrgent() && main != null) {
-            MigrationChannel spoke = main.channel();
-            candidates.stream()
-                    .filter(caller -> !caller.equals(spoke))
-                    .findFirst()
-                    .ifPresent(caller -> {
-                        urgent = caller;
-                        candidates.remove(caller);
-                    });
-        }
-    }
-
-    private boolean takeOver(Connection caller) {
-        Connection overtaken;
-        lock.lock();
-        try {
-            if (closed || ended || held) {
-                return false;
-            }
-            // An earlier attempt that nobody has looked at yet: the later one counts.
-            overtaken = next;
-            next = caller;
-            if (main != null) {
-                main.channel().abort(new IOException("the source came back on another connection"));
-            }
-            changed.signalAll();
-        } finally {
-            lock.unlock();
-        }
-        if (overtaken != null) {
-            discard(overtaken);
-        }
-        return true;
-    }
-
-    private static void discard(Connection unread) {
-        unread.channel().abort(new IOException("the source came back once more"));
-        unread.close();
-    }
-
     private void listen() {
-        Connection current = main;
+        Connection current = connections.main().orElse(null);
         try {
             while (true) {
                 if (current != null) {
@@ -359,7 +134,7 @@ final class PostcopyReception implements AutoCloseable {
                         return;
                     }
                 }
-                current = awaitMain();
+                current = connections.awaitMain(this::connected);
                 if (current == null) {
                     return;
                 }
@@ -370,26 +145,31 @@ final class PostcopyReception implements AutoCloseable {
             log.atError().addKeyValue("session", request.id()).setCause(e).log("postcopy cannot go on");
             owner.moved(Event.FAIL, e);
         } finally {
-            lock.lock();
-            try {
-                ended = true;
-                changed.signalAll();
-            } finally {
-                lock.unlock();
-            }
+            connections.ended();
         }
+    }
+
+    private void connected(Connection taken) {
+        returnPath.attach(taken::reply);
+        recoveries.attempt();
+        recoveries.connected(System.nanoTime());
     }
 
     /** Reads a connection until it breaks; {@code null} when everything is done. */
     private @Nullable IOException serve(Connection connection) throws InterruptedException {
         SourceWatch watch = new SourceWatch(
-                connection.channel(), this::urgent, memory, request.recovery().deadPeerMillis());
+                connection.channel(),
+                connections::urgent,
+                memory,
+                request.recovery().deadPeerMillis());
         try (Links.Watch _ = request.links().watch(connection.channel(), watch::verdict)) {
             connection.channel().serveDirectly();
-            readSections(connection, watch);
-            requireWord();
-            awaitUrgentPages();
-            awaitRun();
+            reader.readToEnd(connection, watch);
+            connections.requireWord();
+            // The end of the main connection may overtake pages on the preempt channel.
+            connections.awaitUrgent(memory::isComplete);
+            requireComplete();
+            connections.awaitRun();
             memory.finish();
             makeDurable(connection);
         } catch (IOException e) {
@@ -403,17 +183,10 @@ final class PostcopyReception implements AutoCloseable {
         return null;
     }
 
-    /** From now on nobody breaks this connection for a reason that can wait. */
-    private void requireWord() throws IOException {
-        lock.lock();
-        try {
-            if (held || closed) {
-                throw new IOException("paused by an operator");
-            }
-            wordDue = true;
-            gone = false;
-        } finally {
-            lock.unlock();
+    private void requireComplete() throws IOException {
+        if (!memory.isComplete()) {
+            throw new IOException("the source has ended the stream and %d pages are missing"
+                    .formatted(missingBytes() / sections.pageSizeBytes()));
         }
     }
 
@@ -434,7 +207,7 @@ final class PostcopyReception implements AutoCloseable {
                 }
                 if (!waiting) {
                     waiting = true;
-                    connection.channel().whenEnded(this::sourceGone);
+                    connection.channel().whenEnded(connections::sourceGone);
                     log.atError()
                             .addKeyValue("session", request.id())
                             .addKeyValue("guest", guest.name())
@@ -442,46 +215,13 @@ final class PostcopyReception implements AutoCloseable {
                             .log("everything came and cannot be kept: the source waits");
                 }
                 owner.delayed(e);
-                awaitRetry(e);
+                connections.awaitRetry(e);
             }
-        }
-    }
-
-    private void awaitRetry(IOException cause) throws IOException, InterruptedException {
-        long left = DURABLE_RETRY_NANOS;
-        lock.lock();
-        try {
-            while (left > 0 && !closed && !gone) {
-                left = changed.awaitNanos(left);
-            }
-            if (closed || gone) {
-                throw new IOException("the source did not wait until its guest could be kept", cause);
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private void sourceGone() {
-        lock.lock();
-        try {
-            gone = true;
-            changed.signalAll();
-        } finally {
-            lock.unlock();
         }
     }
 
     private void lastWord(Connection connection, boolean isDaemon) {
-        lock.lock();
-        try {
-            ended = true;
-            if (urgent != null) {
-                urgent.abort(new IOException("every page is here"));
-            }
-        } finally {
-            lock.unlock();
-        }
+        connections.lastWord();
         try {
             returnPath.sendShut(ShutStatus.COMPLETE);
             if (EndAnswers.isHeard(connection, isDaemon)) {
@@ -496,50 +236,17 @@ final class PostcopyReception implements AutoCloseable {
         connection.close();
     }
 
-    /** A small guest may be complete before it is started. */
-    private void awaitRun() throws IOException, InterruptedException {
-        lock.lock();
-        try {
-            while (run == Run.PENDING && !closed) {
-                changed.await();
-            }
-            if (run != Run.DONE) {
-                throw new IOException("the guest was not started here");
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
     /** Whether to wait for the source after this connection. */
     private boolean goOn(Connection broken, IOException cause) throws IOException, InterruptedException {
-        boolean spoke;
-        lock.lock();
-        try {
-            while (run == Run.PENDING && !closed) {
-                // The package is whole, so the guest will run, whatever became of the connection.
-                changed.await();
-            }
-            spoke = mainSpoke;
-            main = null;
-            mainSpoke = false;
-            recovering = false;
-            if (urgent != null) {
-                urgent.abort(new IOException("the main connection is gone", cause));
-                urgent = null;
-            }
-            if (run == Run.FAILED || closed) {
-                broken.close();
-                return false;
-            }
-        } finally {
-            lock.unlock();
+        Lost lost = connections.lost(broken, cause);
+        if (lost == Lost.OVER) {
+            return false;
         }
         broken.channel().abort(cause);
         long lastReceived = broken.channel().lastReceivedNanos();
         broken.close();
         requireGuest(cause);
-        if (spoke) {
+        if (lost == Lost.AFTER_WORDS) {
             pause(cause, lastReceived);
         } else {
             log.atInfo()
@@ -551,11 +258,8 @@ final class PostcopyReception implements AutoCloseable {
     }
 
     private void pause(IOException cause, long lastReceivedNanos) {
-        lock.lock();
-        try {
-            held |= !request.recovery().auto();
-        } finally {
-            lock.unlock();
+        if (!request.recovery().auto()) {
+            connections.hold();
         }
         memory.park();
         recordPause(Failures.describe(cause), lastReceivedNanos);
@@ -568,7 +272,8 @@ final class PostcopyReception implements AutoCloseable {
     }
 
     private void recordPause(String cause, long lastReceivedNanos) {
-        recoveries.paused(cause, lastReceivedNanos);
+        noticeFirstPage();
+        recoveries.paused(cause, lastReceivedNanos, System.nanoTime());
         try {
             request.acceptance().broken(recoveries.count());
         } catch (IOException e) {
@@ -588,167 +293,34 @@ final class PostcopyReception implements AutoCloseable {
         }
     }
 
-    private @Nullable Connection awaitMain() throws InterruptedException {
-        lock.lock();
-        try {
-            while (next == null && !closed) {
-                changed.await();
-            }
-            if (closed) {
-                return null;
-            }
-            Connection taken = next;
-            next = null;
-            main = taken;
-            mainSpoke = false;
-            if (taken != null) {
-                returnPath.attach(taken::reply);
-                recoveries.connected();
-            }
-            return taken;
-        } finally {
-            lock.unlock();
+    /** What the source's commands make of the migration; the listening thread calls. */
+    private final class Resumption implements MainReader.Session {
+        @Override
+        public boolean isActive() {
+            return connections.isActive();
         }
-    }
 
-    private void readSections(Connection connection, SourceWatch watch) throws IOException {
-        StreamReader in = connection.in();
-        PostcopyPages pages = new PostcopyPages(memory, sections.pageSizeBytes(), counts);
-        RamSectionDecoder<IncomingBlock> decoder = new RamSectionDecoder<>(sections.pageSizeBytes(), false, pages);
-        decoder.postcopyBegins();
-        while (true) {
-            if (in.atEnd()) {
-                throw new EOFException("the source closed the connection");
-            }
-            StreamElement element = StreamElementCodec.read(in);
-            switch (element) {
-                case StreamElement.Part(long at, int id) -> readRam(in, decoder, pages, at, id);
-                case StreamElement.End(long at, int id) -> readRam(in, decoder, pages, at, id);
-                case StreamElement.CommandElement(long at, Command command) -> execute(command, at, watch);
-                case StreamElement.EndOfStream(long at) -> {
-                    return;
-                }
-                default ->
-                    throw new ProtocolException(
-                            "section",
-                            in.offset(),
-                            "parts of ram in postcopy",
-                            element.getClass().getSimpleName());
+        @Override
+        public void spoke() {
+            if (connections.spoke()) {
+                owner.moved(Event.RECOVER, null);
             }
         }
-    }
 
-    private void readRam(
-            StreamReader in, RamSectionDecoder<IncomingBlock> decoder, PostcopyPages pages, long at, int id)
-            throws IOException {
-        SectionTable table = sections.table();
-        if (table != null && !table.require(at, id).idstr().equals("ram")) {
-            throw new ProtocolException(
-                    "section",
-                    at,
-                    "parts of ram in postcopy",
-                    table.require(at, id).idstr());
-        }
-        requireActive(at);
-        decoder.decodeBody(in);
-        pages.requireWholePages(in.offset());
-        if (sections.footers().isPresent() ? sections.footers().get() : SectionFooter.isNext(in)) {
-            SectionFooter.read(in, id, "ram");
-        }
-    }
-
-    private void requireActive(long at) throws ProtocolException {
-        lock.lock();
-        try {
-            if (!mainSpoke || recovering) {
-                throw new ProtocolException("section", at, "POSTCOPY_RESUME before pages", "a section");
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private void execute(Command command, long at, SourceWatch watch) throws IOException {
-        switch (command) {
-            case Command.Ping(int value) -> {
-                watch.ping(value);
-                returnPath.sendPong(value);
-            }
-            case Command.RecvBitmap(String name) -> {
-                spoke();
-                IncomingBlock block = memory.block(name)
-                        .orElseThrow(() -> new ProtocolException(
-                                "command RECV_BITMAP", at, "an announced block", "'" + name + "'"));
-                returnPath.sendReceivedBitmap(
-                        name, ReceivedPages.ofWords(block.received().toWords()));
-            }
-            case Command.PostcopyResume() -> {
-                spoke();
-                resume(at);
-                watch.askedAgain();
-            }
-            default ->
-                throw new ProtocolException(
-                        "command", at, "one of postcopy", command.getClass().getSimpleName());
-        }
-    }
-
-    /** The first valid command of a source that came back makes a recovery of it. */
-    private void spoke() {
-        boolean first;
-        lock.lock();
-        try {
-            first = !mainSpoke;
-            mainSpoke = true;
-            recovering |= first;
-            adoptSilentCaller();
-        } finally {
-            lock.unlock();
-        }
-        if (first) {
-            owner.moved(Event.RECOVER, null);
-        }
-    }
-
-    private void resume(long at) throws IOException {
-        lock.lock();
-        try {
-            if (!recovering) {
-                throw new ProtocolException("command POSTCOPY_RESUME", at, "a recovery under way", "none");
-            }
-            recovering = false;
-            // It could not come back if it had run on.
-            wordDue = false;
-        } finally {
-            lock.unlock();
-        }
-        counts.firstPageNanos.set(0);
-        owner.moved(Event.RESUME, null);
-        returnPath.sendResumeAck();
-        recoveries.resumed();
-        memory.resume();
-        log.atInfo()
-                .addKeyValue("session", request.id())
-                .addKeyValue("guest", guest.name())
-                .addKeyValue("pending", memory.report().pending())
-                .log("postcopy goes on");
-    }
-
-    /** The end of the main connection may overtake pages on the preempt channel. */
-    private void awaitUrgentPages() throws IOException, InterruptedException {
-        long deadline = System.nanoTime()
-                + TimeUnit.MILLISECONDS.toNanos(request.recovery().deadPeerMillis());
-        lock.lock();
-        try {
-            while (!memory.isComplete() && urgent != null && !closed && System.nanoTime() < deadline) {
-                boolean _ = changed.await(LOOK_MILLIS, TimeUnit.MILLISECONDS);
-            }
-        } finally {
-            lock.unlock();
-        }
-        if (!memory.isComplete()) {
-            throw new IOException("the source has ended the stream and %d pages are missing"
-                    .formatted(missingBytes() / sections.pageSizeBytes()));
+        @Override
+        public void resume(long at) throws IOException {
+            connections.resume(at);
+            counts.firstPageNanos.set(0);
+            owner.moved(Event.RESUME, null);
+            // Pages may come on the answer's heels.
+            recoveries.resumed(System.nanoTime());
+            returnPath.sendResumeAck();
+            memory.resume();
+            log.atInfo()
+                    .addKeyValue("session", request.id())
+                    .addKeyValue("guest", guest.name())
+                    .addKeyValue("pending", memory.report().pending())
+                    .log("postcopy goes on");
         }
     }
 
@@ -759,7 +331,7 @@ final class PostcopyReception implements AutoCloseable {
         try {
             connection.channel().serveDirectly();
             var first = connection.in().peek(1);
-            if (first != null && first.get(0) == COMMAND && becomesMain(connection)) {
+            if (first != null && first.get(0) == SourceConnections.COMMAND && connections.becomesMain(connection)) {
                 return;
             }
             PostcopyPages pages = new PostcopyPages(memory, sections.pageSizeBytes(), counts);
@@ -768,7 +340,7 @@ final class PostcopyReception implements AutoCloseable {
             decoder.decodeChannel(connection.in());
             pages.requireWholePages(connection.in().offset());
             cause = new EOFException("the source closed the preempt channel");
-            awaitEnd();
+            connections.awaitLastWord();
         } catch (IOException e) {
             cause = new IOException("the preempt channel broke", e);
         } catch (RuntimeException e) {
@@ -778,91 +350,7 @@ final class PostcopyReception implements AutoCloseable {
             Thread.currentThread().interrupt();
             return;
         }
-        urgentEnded(connection, cause);
-    }
-
-    /** What we took for a preempt channel is the source that has come back. */
-    private boolean becomesMain(Connection connection) {
-        lock.lock();
-        try {
-            if (connection.channel().equals(urgent)) {
-                urgent = null;
-            }
-        } finally {
-            lock.unlock();
-        }
-        return takeOver(connection);
-    }
-
-    private void awaitEnd() throws InterruptedException {
-        long left = LAST_WORD_NANOS;
-        lock.lock();
-        try {
-            while (!ended && !closed && left > 0) {
-                left = changed.awaitNanos(left);
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** One connection without the other is no use: the source does not know what got lost (spec: 07, row 13). */
-    private void urgentEnded(Connection connection, IOException cause) {
-        lock.lock();
-        try {
-            boolean current = connection.channel().equals(urgent);
-            if (current) {
-                urgent = null;
-            }
-            if (current && !ended && main != null) {
-                main.channel().abort(cause);
-            }
-            changed.signalAll();
-        } finally {
-            lock.unlock();
-        }
-        connection.channel().abort(cause);
-        connection.close();
-    }
-
-    /** migrate-pause: breaks the connection and takes none until {@link #release}. False if there is none. */
-    boolean pauseByHand() {
-        lock.lock();
-        try {
-            return main != null && run == Run.DONE && !ended && stopTaking();
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /**
-     * As {@link #pauseByHand}, also while there is no connection. False when the source has sent everything and waits
-     * for our word: it must get that.
-     */
-    boolean stopTaking() {
-        lock.lock();
-        try {
-            if (main != null && wordDue) {
-                return false;
-            }
-            held = true;
-            if (main != null) {
-                main.channel().abort(new IOException("paused by an operator"));
-            }
-            return true;
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** migrate-recover: the source may come again. */
-    void release() {
-        lock.lock();
-        try {
-            held = false;
-        } finally {
-            lock.unlock();
-        }
+        connections.urgentEnded(connection, cause);
     }
 
     /** What has not come yet. */
@@ -871,16 +359,6 @@ final class PostcopyReception implements AutoCloseable {
                 .mapToLong(block ->
                         (block.received().pageCount() - block.received().cardinality()) * block.targetPageBytes())
                 .sum();
-    }
-
-    /** Whether the source has sent everything; from then on only our SHUT is between it and its end. */
-    boolean isWordDue() {
-        lock.lock();
-        try {
-            return wordDue;
-        } finally {
-            lock.unlock();
-        }
     }
 
     long normalPages() {
@@ -892,6 +370,7 @@ final class PostcopyReception implements AutoCloseable {
     }
 
     PostcopyInfo info() {
+        noticeFirstPage();
         FaultReport faults = memory.report();
         return new PostcopyInfo(
                 faults.requests(),
@@ -908,21 +387,21 @@ final class PostcopyReception implements AutoCloseable {
                         faults.buckets()),
                 faults.blocktimeMillis(),
                 faults.threadBlocktimeMillis(),
-                recoveries.recoveries(counts.firstPageNanos.get()),
+                recoveries.last(),
                 recoveries.count());
+    }
+
+    /** Pages are placed without a look at the log: whoever wants to see it brings it up to date. */
+    private void noticeFirstPage() {
+        long firstPage = counts.firstPageNanos.get();
+        if (firstPage != 0) {
+            var _ = recoveries.firstPage(firstPage);
+        }
     }
 
     /** Whether its threads are gone. */
     boolean awaitEnd(long millis) throws InterruptedException {
-        long left = TimeUnit.MILLISECONDS.toNanos(millis);
-        lock.lock();
-        try {
-            while (threads > 0 && left > 0) {
-                left = changed.awaitNanos(left);
-            }
-        } finally {
-            lock.unlock();
-        }
+        long left = connections.awaitThreads(TimeUnit.MILLISECONDS.toNanos(millis));
         listener.join(Math.max(1, TimeUnit.NANOSECONDS.toMillis(left)));
         return !listener.isAlive();
     }
@@ -934,29 +413,7 @@ final class PostcopyReception implements AutoCloseable {
     /** Ends the threads; what is missing stays missing, and waits for the next daemon. */
     @Override
     public void close() {
-        Connection unread;
-        lock.lock();
-        try {
-            closed = true;
-            IOException stop = new IOException("the daemon stops");
-            for (MigrationChannel candidate : candidates) {
-                candidate.abort(stop);
-            }
-            if (urgent != null) {
-                urgent.abort(stop);
-            }
-            if (main != null && !ended) {
-                main.channel().abort(stop);
-            }
-            unread = next;
-            next = null;
-            changed.signalAll();
-        } finally {
-            lock.unlock();
-        }
-        if (unread != null) {
-            discard(unread);
-        }
+        connections.close();
         try {
             if (!awaitEnd(JOIN_MILLIS)) {
                 log.atError()

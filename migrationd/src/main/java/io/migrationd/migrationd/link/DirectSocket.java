@@ -11,7 +11,8 @@ import java.util.function.LongConsumer;
 
 /**
  * A socket that no event loop looks after: whoever reads or writes does so himself, and waits in poll(2). One thread
- * reads, one writes; {@link #stop} wakes both by an eventfd, and the descriptor is closed when neither uses it.
+ * reads, one writes, one looks whether the peer has ended; {@link #stop} wakes both by an eventfd, and the descriptor
+ * is closed when neither uses it.
  */
 final class DirectSocket {
     private static final int SOCKET = 0;
@@ -20,6 +21,7 @@ final class DirectSocket {
     private final EventFd doorbell;
     private final PollSet readable;
     private final PollSet writable;
+    private final PollSet ended;
 
     // Guarded by this.
     private int users;
@@ -33,6 +35,8 @@ final class DirectSocket {
         this.readable = new PollSet(fd, doorbell.fd());
         this.writable = new PollSet(fd, doorbell.fd());
         writable.setEvents(SOCKET, PollSet.POLLOUT);
+        this.ended = new PollSet(fd);
+        ended.setEvents(SOCKET, PollSet.POLLRDHUP);
     }
 
     /** Waits for bytes; 0 when the peer has ended its side or this was stopped. */
@@ -77,6 +81,21 @@ final class DirectSocket {
                     taken.accept(count);
                 }
             }
+        } finally {
+            leave();
+        }
+    }
+
+    /**
+     * Whether the peer has ended its side or the connection broke, though nobody reads and its last bytes may be
+     * unread. Never waits; one thread.
+     */
+    boolean hasPeerEnded() throws IOException {
+        if (!enter()) {
+            return true;
+        }
+        try {
+            return ended.poll(0) != 0;
         } finally {
             leave();
         }

@@ -61,8 +61,8 @@ public interface MigrationChannel extends AutoCloseable {
     /**
      * From now on whoever reads or writes does so with the socket itself, and no event loop stands between: for
      * postcopy, where every hand-over is on the way of a page that somebody waits for. Blocks until the socket has
-     * taken what was sent before; not for an event loop. Somebody has to read all the time, or nobody notices the end.
-     * Does nothing where the socket cannot be had.
+     * taken what was sent before; not for an event loop. While nobody reads, the end is noticed for {@link #whenEnded}
+     * only. Does nothing where the socket cannot be had.
      */
     default void serveDirectly() throws IOException {}
 

@@ -18,6 +18,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A {@link MigrationChannel} over a Netty socket. The event loop never waits for a reader or a writer; after
@@ -26,11 +28,13 @@ import org.jspecify.annotations.Nullable;
 // Closing and shutting down report through the handler methods; their futures say nothing more.
 @SuppressWarnings("FutureReturnValueIgnored")
 final class NettyChannel extends ChannelInboundHandlerAdapter implements MigrationChannel {
+    private static final Logger log = LoggerFactory.getLogger(NettyChannel.class);
     /** Buffers on their way to the socket at most; with the socket's own buffer this is all that is in flight. */
     private static final int BUFFERS = 6;
 
     private static final long CLOSE_DEADLINE_MILLIS = 2_000;
     private static final int SMALL_BYTES = 16 * 1024;
+    private static final long LOOK_MILLIS = 100;
 
     private final DuplexChannel channel;
     private final String peer;
@@ -243,6 +247,26 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
             lock.unlock();
         }
         received.readDirectly(() -> receive(socket, input, memory));
+        channel.eventLoop().execute(() -> lookForEnd(socket));
+    }
+
+    /** Event loop: nobody else looks at the socket while its reader is busy. Until whoever wants to be told was. */
+    private void lookForEnd(DirectSocket socket) {
+        if (!received.isEndAwaited()) {
+            return;
+        }
+        boolean ended;
+        try {
+            ended = socket.hasPeerEnded();
+        } catch (IOException e) {
+            log.atWarn().addKeyValue("peer", peer).setCause(e).log("socket can't be looked at");
+            ended = true;
+        }
+        if (ended) {
+            received.tellEnded();
+        } else {
+            channel.eventLoop().schedule(() -> lookForEnd(socket), LOOK_MILLIS, TimeUnit.MILLISECONDS);
+        }
     }
 
     private @Nullable ByteBuffer receive(DirectSocket socket, ByteBuffer input, MemorySegment memory)
@@ -338,6 +362,15 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     @Override
     public void whenEnded(Runnable told) {
         received.whenEnded(told);
+        lock.lock();
+        try {
+            DirectSocket socket = direct;
+            if (socket != null) {
+                channel.eventLoop().execute(() -> lookForEnd(socket));
+            }
+        } finally {
+            lock.unlock();
+        }
     }
 
     @Override

@@ -113,7 +113,18 @@ final class ReceiveQueue implements ChunkSource {
         tellEnded();
     }
 
-    private void tellEnded() {
+    /** Somebody still has to be told. */
+    boolean isEndAwaited() {
+        lock.lock();
+        try {
+            return whenEnded != null;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The peer is known to have ended; what it sent before can still be read. */
+    void tellEnded() {
         Runnable told;
         lock.lock();
         try {

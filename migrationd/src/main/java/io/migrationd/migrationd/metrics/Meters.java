@@ -57,6 +57,14 @@ public final class Meters implements AutoCloseable {
         BACKGROUND
     }
 
+    /** What a recovery of postcopy was spent on: tag {@code step}. */
+    public enum RecoveryStep {
+        DETECT,
+        RECONNECT,
+        RESYNC,
+        FIRST_PAGE
+    }
+
     /** How a command was answered: tag {@code outcome}. */
     public enum CommandOutcome {
         OK,
@@ -101,6 +109,11 @@ public final class Meters implements AutoCloseable {
             .description("Destination: from a fault of a guest's thread to the page")
             .serviceLevelObjectives(FAULT_BUCKETS)
             .register(registry);
+    private final Map<Role, Map<RecoveryStep, Timer>> recoverySteps = perRole(this::recoveryTimers);
+    private final Timer blocktime = blocktimeTimer(
+            "migration.postcopy.blocktime", "Destination: per migration, while every thread that ever waited waited");
+    private final Timer threadBlocktime = blocktimeTimer(
+            "migration.postcopy.thread.blocktime", "Destination: per thread of a guest, how long it waited for pages");
     private final AtomicInteger clients = new AtomicInteger();
 
     /** Registers all meters; those of the JVM too. */
@@ -182,6 +195,17 @@ public final class Meters implements AutoCloseable {
         in(postcopyRecoveries, role).increment();
     }
 
+    /** A recovery is over, or as far as it got; what it did not get to is not recorded. */
+    public void recoveryStep(Role role, RecoveryStep step, Duration took) {
+        in(in(recoverySteps, role), step).record(took);
+    }
+
+    /** Destination: a postcopy has ended; how long all threads together, and each of them, waited for pages. */
+    public void postcopyBlocktime(Duration together, Iterable<Duration> threads) {
+        blocktime.record(together);
+        threads.forEach(threadBlocktime::record);
+    }
+
     /**
      * Faults since the last call: {@code addedPerBucket.get(n)} of them took 2^n to 2^(n+1) microseconds, all together
      * {@code addedMicros}. Each counts in its bucket, at the same share of the bucket's width, chosen so that the sum
@@ -258,6 +282,28 @@ public final class Meters implements AutoCloseable {
         return Counter.builder(name)
                 .description(description)
                 .tag("role", tag(role))
+                .register(registry);
+    }
+
+    private Map<RecoveryStep, Timer> recoveryTimers(Role role) {
+        Map<RecoveryStep, Timer> timers = new EnumMap<>(RecoveryStep.class);
+        for (RecoveryStep step : RecoveryStep.values()) {
+            timers.put(
+                    step,
+                    Timer.builder("migration.postcopy.recovery.time")
+                            .description("Steps of recoveries of postcopy")
+                            .tag("role", tag(role))
+                            .tag("step", tag(step))
+                            .serviceLevelObjectives(DOWNTIME_BUCKETS)
+                            .register(registry));
+        }
+        return timers;
+    }
+
+    private Timer blocktimeTimer(String name, String description) {
+        return Timer.builder(name)
+                .description(description)
+                .serviceLevelObjectives(DOWNTIME_BUCKETS)
                 .register(registry);
     }
 

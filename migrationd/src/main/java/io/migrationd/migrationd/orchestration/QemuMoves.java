@@ -12,6 +12,7 @@ import io.migrationd.migrationd.link.session.PeerServer;
 import io.migrationd.migrationd.link.session.PeerTls;
 import io.migrationd.migrationd.move.Ownership;
 import io.migrationd.migrationd.move.TargetState;
+import io.migrationd.migrationd.report.ReportStore;
 import io.migrationd.migrationd.session.EventSink;
 import io.migrationd.migrationd.session.Failures;
 import java.io.IOException;
@@ -37,7 +38,7 @@ public final class QemuMoves implements AutoCloseable {
      *
      * @param listen where peers' daemons may call, if they may
      * @param peers names of hosts and their addresses
-     * @param mostReports kept; the oldest go
+     * @param reports where those of moves go too
      * @param rescues what they are made with
      */
     public record Setup(
@@ -47,7 +48,7 @@ public final class QemuMoves implements AutoCloseable {
             Optional<MigrationUri> listen,
             Map<String, List<MigrationUri>> peers,
             String daemonVersion,
-            int mostReports,
+            ReportStore reports,
             RescueTools rescues) {
         /** Copies the map. */
         public Setup {
@@ -133,7 +134,7 @@ public final class QemuMoves implements AutoCloseable {
                     links.tls().map(PeerTls::certificateExpires),
                     this::runsHere);
             this.starter = new DefinedIncoming(book::definition, runRoot);
-            this.reports = new ReportFiles(setup.state().resolve("reports"), setup.mostReports(), host());
+            this.reports = new ReportFiles(setup.reports(), host());
         }
 
         @Override

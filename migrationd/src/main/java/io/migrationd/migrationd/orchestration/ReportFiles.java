@@ -35,8 +35,8 @@ final class ReportFiles implements Reports {
     private final ReportStore store;
     private final String host;
 
-    ReportFiles(Path directory, int most, String host) {
-        this.store = new ReportStore(directory, most);
+    ReportFiles(ReportStore store, String host) {
+        this.store = store;
         this.host = host;
     }
 

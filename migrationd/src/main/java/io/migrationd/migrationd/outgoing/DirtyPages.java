@@ -145,21 +145,6 @@ final class DirtyPages {
         return claim(Math.max(hostPage, most - most % hostPage), run);
     }
 
-    /**
-     * Claims pages of the host pages that lie closely behind the last one that was asked for; false if none is left.
-     */
-    synchronized boolean claimNear(PageRun run) {
-        if (nearBlock == NO_BLOCK) {
-            return false;
-        }
-        long page = blocks.get(nearBlock).dirty.nextSet(scanPage);
-        if (scanBlock != nearBlock || page >= nearEnd) {
-            return false;
-        }
-        scanPage = page;
-        return claim(Integer.MAX_VALUE, run);
-    }
-
     /** Moves the scan to the next dirty page of any block. */
     private boolean findNext() {
         for (int tried = 0; tried <= blocks.size() && !blocks.isEmpty(); tried++) {

@@ -3,6 +3,7 @@ package io.migrationd.migrationd.outgoing;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.MigrationInfo;
 import io.migrationd.migrationd.session.PostcopyInfo;
+import io.migrationd.migrationd.session.RecoveryLog;
 import io.migrationd.protocol.stream.Command.PageSizes;
 import java.util.Map;
 

@@ -23,6 +23,7 @@ public final class MigrationReports {
             MigrationInfo info,
             String id,
             String guest,
+            @Nullable String uuid,
             @Nullable String source,
             @Nullable String destination,
             long startMillis) {
@@ -32,7 +33,7 @@ public final class MigrationReports {
         return new MoveReport(
                 id,
                 guest,
-                null,
+                uuid,
                 postcopy == null ? "precopy" : "postcopy",
                 source,
                 destination,

@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 
 /**
  * Reports in a directory, one file each: {@code START-MILLIS-ID.json}, the start with leading zeroes so that names sort
- * by time. Bounded: the oldest go first. Callers do not write at the same time.
+ * by time. Bounded: the oldest go first. Any thread; one store per directory.
  */
 public final class ReportStore {
     private static final Pattern NAME = Pattern.compile("[0-9]{15}-[A-Za-z0-9_.-]{1,100}\\.json");
@@ -31,7 +31,7 @@ public final class ReportStore {
     }
 
     /** Writes a report, whole or not at all, and removes the oldest ones over the bound. */
-    public Path write(MoveReport report) throws IOException {
+    public synchronized Path write(MoveReport report) throws IOException {
         Files.createDirectories(directory);
         String safeId = report.id().replaceAll("[^A-Za-z0-9_.-]", "_");
         String name =

@@ -8,6 +8,7 @@ import io.migrationd.migrationd.link.Links.Listener;
 import io.migrationd.protocol.wire.StreamReader;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
@@ -191,6 +192,36 @@ class NettyChannelTest {
                 default -> pair.far().abort(new IOException("aborted by the test"));
             }
             await().until(() -> told.get() > 0);
+        }
+        assertThat(told).hasValue(1);
+    }
+
+    /** Bytes that nobody has read are neither the end nor lost by it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"ends its side", "closes", "aborts", "did so before"})
+    void tellsOfTheEndAlsoWhileNobodyReads(String how) throws IOException, InterruptedException {
+        AtomicInteger told = new AtomicInteger();
+        try (Pair pair = connect("direct tcp")) {
+            pair.far().writeSmall(new byte[] {1, 2, 3});
+            if (how.equals("did so before")) {
+                pair.far().shutdownOutput();
+            }
+            pair.near().whenEnded(told::incrementAndGet);
+            if (!how.equals("did so before")) {
+                await().during(Duration.ofMillis(300)).until(() -> told.get() == 0);
+            }
+            switch (how) {
+                case "ends its side" -> pair.far().shutdownOutput();
+                case "closes" -> pair.far().close();
+                case "aborts" -> pair.far().abort(new IOException("aborted by the test"));
+                default -> {}
+            }
+            await().until(() -> told.get() > 0);
+            if (!how.equals("aborts")) {
+                StreamReader in = new StreamReader(pair.near().input());
+                assertThat(in.readBytes("bytes", 3, 3)).containsExactly(1, 2, 3);
+                assertThat(in.atEnd()).isTrue();
+            }
         }
         assertThat(told).hasValue(1);
     }

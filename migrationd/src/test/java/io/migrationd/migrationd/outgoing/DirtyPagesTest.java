@@ -98,23 +98,18 @@ class DirtyPagesTest {
     }
 
     @Test
-    void nearPagesCanBeClaimedAlone() {
+    void theScanGoesOnBehindAPageThatWasAskedFor() {
         pages.setAll();
-        assertThat(pages.claimNear(run)).as("nothing was asked for").isFalse();
-        pages.claimRequested(block("m0"), 90, run);
-
-        assertThat(pages.claimNear(run)).isTrue();
-        assertThat(claimed()).isEqualTo("m0 91-100 near");
-        assertThat(pages.claimNear(run)).isFalse();
         pages.claimRequested(block("m0"), 2, run);
         pages.claimNextHostPages(3, run);
         assertThat(claimed()).isEqualTo("m0 3-6 near");
-        assertThat(pages.claimNear(run)).isTrue();
+        pages.claimNextHostPages(100, run);
         assertThat(claimed()).isEqualTo("m0 6-18 near");
-        assertThat(pages.claimNear(run)).isFalse();
+        pages.claimNextHostPages(10, run);
+        assertThat(claimed()).isEqualTo("m0 18-28");
         pages.claimRequested(block("huge"), 0, run);
-        assertThat(claimed()).isEqualTo("huge 0-512");
-        assertThat(pages.claimNear(run)).as("megabytes are not near").isFalse();
+        pages.claimNextHostPages(1, run);
+        assertThat(claimed()).as("megabytes are not near").isEqualTo("huge 512-1024");
     }
 
     @Test

@@ -152,16 +152,19 @@ class PostcopyMigrationTest extends PostcopyFixture {
         try (PostcopyPeer peer = peer()) {
             peer.at("RUN", p -> p.request("m0", 200, 1));
             OutgoingMigration migration = started(peer);
-            awaitTrue(() -> peer.mainPages().contains("m0:215"));
+            awaitTrue(() -> peer.mainPages().contains("m0:200"));
 
-            List<String> came = peer.mainPages();
-            assertThat(came).as("bandwidth is for what nobody waits for").hasSizeLessThan(PAGES / 2);
-            int at = came.indexOf("m0:200");
-            assertThat(came.subList(at, at + 16)).isEqualTo(pages("m0", 200, 216));
+            assertThat(peer.mainPages())
+                    .as("bandwidth is for what nobody waits for")
+                    .hasSizeLessThan(PAGES / 2)
+                    .doesNotContain("m0:216");
             hurry(migration);
             assertCompleted(migration, peer);
 
-            assertThat(peer.mainPages()).hasSize(PAGES).doesNotHaveDuplicates();
+            List<String> came = peer.mainPages();
+            int at = came.indexOf("m0:200");
+            assertThat(came.subList(at, at + 16)).isEqualTo(pages("m0", 200, 216));
+            assertThat(came).hasSize(PAGES).doesNotHaveDuplicates();
             PostcopyInfo counted = postcopy(migration);
             assertThat(counted.requests()).isEqualTo(1);
             assertThat(counted.urgentPages()).isEqualTo(1);
@@ -198,7 +201,7 @@ class PostcopyMigrationTest extends PostcopyFixture {
                 p.request("m0", 250, 1);
             });
             OutgoingMigration migration = started(peer, Capability.POSTCOPY_PREEMPT);
-            awaitTrue(() -> peer.urgentPages().size() == 2 && peer.mainPages().contains("m0:255"));
+            awaitTrue(() -> peer.urgentPages().size() == 2);
             assertThat(peer.urgentPages()).containsExactly("m0:200", "m0:250");
             assertThat(peer.mainPages()).doesNotContain("m0:200", "m0:250");
 

@@ -6,6 +6,7 @@ import io.migrationd.migrationd.guest.RunState;
 import io.migrationd.migrationd.session.Capability;
 import io.migrationd.migrationd.session.PostcopyInfo;
 import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
+import io.migrationd.migrationd.session.RecoveryLog;
 import io.migrationd.migrationd.session.RecoverySettings;
 import java.io.IOException;
 import java.util.Arrays;

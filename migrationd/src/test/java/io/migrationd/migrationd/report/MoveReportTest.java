@@ -143,7 +143,7 @@ class MoveReportTest {
                 null,
                 List.of(),
                 List.of());
-        MoveReport report = MigrationReports.of(info, "m", "web", "a", "b", 5);
+        MoveReport report = MigrationReports.of(info, "m", "web", null, "a", "b", 5);
         assertEquals("moved", report.outcome());
         assertEquals(
                 List.of(0L, 0L, 5L, 2L),

@@ -10,7 +10,6 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -263,9 +262,6 @@ class DrainTest extends RescueFixture {
         return REQUEST_WITH_NAME_BYTES + 3 * 16 + REQUEST_WITH_NAME_BYTES + 1;
     }
 
-    @Disabled(
-            "a connection that is served directly has no reader while the pages are synced: its end is noticed only by"
-                    + " the last word")
     @Test
     void aSourceThatIsGoneBeforeItsPagesAreKeptIsInDoubt() throws Exception {
         Path home = directory.resolve("copy/guest");

@@ -15,6 +15,8 @@ public final class PollSet {
     public static final int POLLERR = 8;
     public static final int POLLHUP = 0x10;
     public static final int POLLNVAL = 0x20;
+    /** The peer of a stream socket writes no more, whatever of it is still to be read. */
+    public static final int POLLRDHUP = 0x2000;
 
     private static final NativeFunction POLL = NativeFunction.of("poll", JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
     private static final long POLLFD_BYTES = 8;

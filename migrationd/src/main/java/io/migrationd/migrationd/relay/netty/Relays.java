@@ -18,7 +18,10 @@ public final class Relays {
         return SourceRelay.listen(PeerChannels.of(session), plan);
     }
 
-    /** Waits for the source's channels and connects each to the destination's QEMU at the plan's socket. */
+    /**
+     * Connects each of the source's channels to the destination's QEMU at the plan's socket. When this returns, the
+     * source may open them.
+     */
     public static Relay target(PeerSession session, RelayPlan plan) {
         return TargetRelay.await(PeerChannels.of(session), plan);
     }

@@ -36,7 +36,13 @@ final class TargetRelay extends BasicRelay {
 
     static TargetRelay await(PeerChannels session, RelayPlan plan) {
         TargetRelay relay = new TargetRelay(session, plan);
-        session.loop().execute(() -> session.accept(plan.move(), plan.attempt(), relay::opened));
+        Runnable accept = () -> session.accept(plan.move(), plan.attempt(), relay::opened);
+        if (session.loop().inEventLoop()) {
+            accept.run();
+        } else {
+            // Who is told now that the relay stands may have the source open a channel before the loop gets to it.
+            session.loop().submit(accept).syncUninterruptibly();
+        }
         return relay;
     }
 

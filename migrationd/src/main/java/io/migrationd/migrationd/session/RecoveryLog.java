@@ -1,4 +1,4 @@
-package io.migrationd.migrationd.outgoing;
+package io.migrationd.migrationd.session;
 
 import io.migrationd.migrationd.session.PostcopyInfo.Recovery;
 import java.util.ArrayDeque;
@@ -7,13 +7,10 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
-/**
- * How long each step of each recovery took. The migration thread writes, any thread reads. Times come in, in
- * nanoseconds of the monotonic clock.
- */
-final class RecoveryLog {
+/** How long each step of each recovery took, at either end. Times come in, in nanoseconds of the monotonic clock. */
+public final class RecoveryLog {
     /** Episodes that are kept. */
-    static final int KEPT = 16;
+    public static final int KEPT = 16;
 
     // All guarded by this.
     private final ArrayDeque<Recovery> ended = new ArrayDeque<>();
@@ -23,12 +20,12 @@ final class RecoveryLog {
     private long stepNanos;
 
     /** Counts on from {@code before}. */
-    synchronized void countFrom(long before) {
+    public synchronized void countFrom(long before) {
         count = before;
     }
 
     /** The connection broke. */
-    synchronized void paused(String cause, long lastReceivedNanos, long nowNanos) {
+    public synchronized void paused(String cause, long lastReceivedNanos, long nowNanos) {
         keepCurrent();
         count++;
         current = new Recovery(cause, micros(lastReceivedNanos, nowNanos), null, null, null, 0);
@@ -36,14 +33,14 @@ final class RecoveryLog {
     }
 
     /** A connection is tried. */
-    synchronized void attempt() {
+    public synchronized void attempt() {
         if (current != null) {
             current = new Recovery(current.cause(), current.detectMicros(), null, null, null, current.attempts() + 1);
         }
     }
 
     /** A connection stands; what follows is undone by the next {@link #attempt}. */
-    synchronized void connected(long nowNanos) {
+    public synchronized void connected(long nowNanos) {
         if (current != null) {
             current = new Recovery(
                     current.cause(),
@@ -57,7 +54,7 @@ final class RecoveryLog {
     }
 
     /** The destination goes on. */
-    synchronized void resumed(long nowNanos) {
+    public synchronized void resumed(long nowNanos) {
         if (current != null) {
             current = new Recovery(
                     current.cause(),
@@ -70,10 +67,13 @@ final class RecoveryLog {
         }
     }
 
-    /** The first page is on its way; the whole episode, if there was one that this ends. */
-    synchronized Optional<Recovery> firstPage(long nowNanos) {
+    /**
+     * The first page came or is on its way; the whole episode, if there was one that this ends. Pages from before it
+     * are none of it.
+     */
+    public synchronized Optional<Recovery> firstPage(long nowNanos) {
         Recovery open = current;
-        if (open == null || open.resyncMicros() == null) {
+        if (open == null || open.resyncMicros() == null || nowNanos - stepNanos < 0) {
             return Optional.empty();
         }
         Recovery whole = new Recovery(
@@ -89,7 +89,7 @@ final class RecoveryLog {
     }
 
     /** The last episodes, oldest first. */
-    synchronized List<Recovery> last() {
+    public synchronized List<Recovery> last() {
         ArrayDeque<Recovery> all = new ArrayDeque<>(ended);
         if (current != null) {
             if (all.size() == KEPT) {
@@ -101,7 +101,7 @@ final class RecoveryLog {
     }
 
     /** All episodes. */
-    synchronized long count() {
+    public synchronized long count() {
         return count;
     }
 

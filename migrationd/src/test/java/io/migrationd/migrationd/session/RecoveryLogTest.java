@@ -1,4 +1,4 @@
-package io.migrationd.migrationd.outgoing;
+package io.migrationd.migrationd.session;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -22,6 +22,7 @@ class RecoveryLogTest {
         log.resumed(25_000_000);
         Recovery whole = new Recovery("cut", 2_000, 17_000L, 5_000L, 1_000L, 3);
 
+        assertThat(log.firstPage(24_999_999)).as("of the connection before").isEmpty();
         assertThat(log.firstPage(26_000_000)).contains(whole);
         assertThat(log.firstPage(27_000_000)).as("only once").isEmpty();
         assertThat(log.last()).containsExactly(whole);
