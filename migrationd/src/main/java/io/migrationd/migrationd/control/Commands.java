@@ -69,7 +69,7 @@ final class Commands {
                     .toList();
             commands.add(command.with(parameters, arguments -> find(arguments.string("guest"))));
         }
-        List<Struct> events = Types.EVENTS.stream()
+        List<Struct> events = Stream.concat(Types.EVENTS.stream(), Types.MOVE_EVENTS.stream())
                 .map(event -> new Struct(
                         event.schemaName(),
                         Stream.concat(Stream.of(CommandTable.guestParameter()), event.members().stream())
@@ -127,17 +127,19 @@ final class Commands {
         QemuGuestViews.Check check = qemus.check(name)
                 .orElseThrow(() -> new CommandException(
                         ErrorClass.DEVICE_NOT_FOUND, "No QEMU guest '%s' is defined".formatted(name)));
-        // A QEMU serves one client, and in a move that is the mover.
-        return moves.find(name)
-                .filter(move -> move.outcome().isEmpty())
-                .map(move -> new QemuGuestViews.Check(
-                        check.guest(),
-                        List.of(new Problem(
-                                "moving",
-                                Problem.Severity.ERROR,
-                                "a move of it is under way (%s, %s): see 'migrationctl moves show %s'"
-                                        .formatted(move.role(), move.phase(), name)))))
-                .orElse(check);
+        Optional<MoveOperations.MoveView> move =
+                moves.find(name).filter(view -> view.outcome().isEmpty());
+        if (move.isEmpty()) {
+            return check;
+        }
+        // A QEMU serves one client, and in a move that is the mover: that it doesn't answer here means nothing.
+        List<Problem> problems = new ArrayList<>(check.guest().reachable() ? check.problems() : List.of());
+        problems.add(new Problem(
+                "moving",
+                Problem.Severity.ERROR,
+                "a move of it is under way (%s, %s): see 'migrationctl moves show %s'"
+                        .formatted(move.get().role(), move.get().phase(), name)));
+        return new QemuGuestViews.Check(check.guest(), problems);
     }
 
     private List<Command> daemonCommands() {

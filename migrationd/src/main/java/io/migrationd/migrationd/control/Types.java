@@ -303,6 +303,19 @@ final class Types {
             Struct.of("STOP"),
             Struct.of("RESUME"));
 
+    /** Events of moves of QEMU guests; on the daemon's socket only. */
+    static final List<Struct> MOVE_EVENTS = List.of(
+            Struct.of("MOVE_PHASE", required("phase", STRING), required("role", STRING)),
+            Struct.of("MOVE_DECISION", required("reason", STRING)),
+            Struct.of(
+                    "MOVE_RESCUE",
+                    required("kind", STRING),
+                    required("state", STRING),
+                    required("done-pages", INTEGER),
+                    required("total-pages", INTEGER)),
+            Struct.of("MOVE_ENDED", required("outcome", STRING), required("message", STRING)),
+            Struct.of("MOVE_GIVEN_UP", required("reason", STRING)));
+
     private Types() {}
 
     private static Enumeration capabilities(String schemaName, boolean onlySupported) {

@@ -278,13 +278,7 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         Looked looked = look(defined, settings, line);
         List<Problem> errors = looked.problems().stream().filter(Problem::error).toList();
         if (!errors.isEmpty()) {
-            throw new CommandException("%s can't move to %s: %s"
-                    .formatted(
-                            guest,
-                            wish.to(),
-                            errors.stream()
-                                    .map(problem -> "[%s] %s".formatted(problem.code(), problem.text()))
-                                    .collect(Collectors.joining("; "))));
+            throw new CommandException("%s can't move to %s: %s".formatted(guest, wish.to(), words(errors)));
         }
         MovePlan plan = new MovePlan(
                 settings.mayUsePostcopy() ? MovePlan.Mode.POSTCOPY : MovePlan.Mode.PRECOPY,
@@ -475,14 +469,22 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             } else if (job.attempt() <= job.settings().retries()) {
                 var _ = timer.schedule(() -> tryAgain(job), RETRY_PAUSE_MILLIS * job.attempt(), TimeUnit.MILLISECONDS);
             } else {
-                log.atError()
-                        .addKeyValue("guest", guest)
-                        .addKeyValue("problems", errors)
-                        .log("move: given up");
+                givenUp(guest, words(errors));
             }
         } catch (CommandException e) {
-            log.atError().addKeyValue("guest", guest).setCause(e).log("move: not tried again");
+            givenUp(guest, String.valueOf(e.getMessage()));
         }
+    }
+
+    private void givenUp(String guest, String reason) {
+        log.atError().addKeyValue("guest", guest).addKeyValue("reason", reason).log("move: not tried again");
+        events().event(guest, "MOVE_GIVEN_UP", Map.of("reason", reason));
+    }
+
+    private static String words(List<Problem> problems) {
+        return problems.stream()
+                .map(problem -> "[%s] %s".formatted(problem.code(), problem.text()))
+                .collect(Collectors.joining("; "));
     }
 
     @Override

@@ -211,7 +211,7 @@ class CommandsTest {
 
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
-        vm1  | "reachable": true, "run-state": "running", "machine-type": "pc-i440fx-7.2", "ram-bytes": 64}, "problems": []}}
+        vm1  | "problems": [{"code": "moving", "severity": "error", "text": "a move of it is under way (source, moving): see 'migrationctl moves show vm1'"}]}}
         vm2  | "problems": [{"code": "unreachable", "severity": "error", "text": "nobody listens"}]}}
         x    | {"error": {"class": "GenericError", "desc": "kind = 5: allowed: \\"qemu\\""}}
         nope | {"error": {"class": "DeviceNotFound", "desc": "No QEMU guest 'nope' is defined"}}
