@@ -87,6 +87,7 @@ class MoveRescueIT {
         inLab(qemu, lab -> {
             lab.move(POSTCOPY);
             lab.awaitPhase("paging");
+            lab.awaitRequests();
             assertThatThrownBy(() -> lab.rescue("replace"))
                     .isInstanceOf(QmpException.class)
                     .hasMessageContaining("may have run the guest");

@@ -154,6 +154,15 @@ final class RescueLab implements AutoCloseable {
                 "phase " + phase, DEADLINE, () -> show().path("phase").asText().equals(phase), this::facts);
     }
 
+    /** Then the daemon has also written that it is paging: it is seen to be in a phase before it has done what follows. */
+    void awaitRequests() throws Exception {
+        Await.until(
+                "page requests",
+                DEADLINE,
+                () -> show().path("progress").path("page-requests").asLong() > 0,
+                this::facts);
+    }
+
     void awaitMessage(String part) throws Exception {
         Await.until(part, DEADLINE, () -> show().path("message").asText().contains(part), this::facts);
     }
