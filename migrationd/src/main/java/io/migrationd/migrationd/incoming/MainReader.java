@@ -37,11 +37,7 @@ final class MainReader {
     }
 
     MainReader(
-            IncomingMemory memory,
-            ReturnPathSender returnPath,
-            Sections sections,
-            PageCounts counts,
-            Session session) {
+            IncomingMemory memory, ReturnPathSender returnPath, Sections sections, PageCounts counts, Session session) {
         this.memory = memory;
         this.returnPath = returnPath;
         this.sections = sections;
