@@ -17,9 +17,14 @@ final class BenchFolder implements AutoCloseable {
         this.path = path;
     }
 
-    @SuppressWarnings("MustBeClosedChecker")
     static BenchFolder create() throws IOException {
-        BenchFolder folder = new BenchFolder(Files.createTempDirectory(MEMORY, "mdbench-"));
+        return create(MEMORY);
+    }
+
+    /** The same, in another folder than one in memory. */
+    @SuppressWarnings("MustBeClosedChecker")
+    static BenchFolder create(Path parent) throws IOException {
+        BenchFolder folder = new BenchFolder(Files.createTempDirectory(parent, "mdbench-"));
         Runtime.getRuntime().addShutdownHook(new Thread(folder::close, "bench-clean-up"));
         return folder;
     }

@@ -12,7 +12,13 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         usageHelpAutoWidth = true,
         description = "Measures the daemon beside what it is compared with, in one run.",
-        subcommands = {PrecopyCommand.class, PostcopyCommand.class, CodecCommand.class, BenchMain.ListCommand.class})
+        subcommands = {
+            PrecopyCommand.class,
+            PostcopyCommand.class,
+            RelayCommand.class,
+            CodecCommand.class,
+            BenchMain.ListCommand.class
+        })
 public final class BenchMain {
     private BenchMain() {}
 

@@ -11,6 +11,7 @@ import java.util.regex.Pattern;
 
 /** One daemon as it runs in production, but for its files, which lie in memory. */
 final class DaemonHost implements AutoCloseable {
+    private static final String DEFINITIONS = "guests.d";
     private static final Pattern COLLECTED = Pattern.compile("Pause .* (\\d+)M->");
     private static final Pattern USED = Pattern.compile("total \\d+K, used (\\d+)K");
 
@@ -26,19 +27,32 @@ final class DaemonHost implements AutoCloseable {
 
     /** Starts a daemon by {@code launcher}, which is bin/migrationd. */
     static DaemonHost start(String name, Path folder, Path launcher) throws Exception {
-        Files.createDirectories(folder);
+        return start(name, folder, launcher, folder.resolve("state"), "");
+    }
+
+    /**
+     * As the other.
+     *
+     * @param state where its journal lies
+     * @param settings more of its configuration file
+     */
+    static DaemonHost start(String name, Path folder, Path launcher, Path state, String settings) throws Exception {
+        Files.createDirectories(folder.resolve(DEFINITIONS));
         Path config = Files.writeString(folder.resolve("migrationd.toml"), """
                 [paths]
                 runtime = "%s"
                 state = "%s"
+                guest-definitions = "%s"
 
                 [limits]
                 max-parked-ram-bytes = %d
 
                 [metrics]
                 address = "off"
+
+                %s
                 """.formatted(
-                        folder.resolve("run"), folder.resolve("state"), 1L << 40));
+                        folder.resolve("run"), state, folder.resolve(DEFINITIONS), 1L << 40, settings));
         MeasuredProcess process = MeasuredProcess.start(
                 name,
                 folder,
@@ -57,6 +71,11 @@ final class DaemonHost implements AutoCloseable {
     /** A new client of the control socket, which has seen no events yet. */
     QmpClient connect() throws Exception {
         return process.connectQmp(folder.resolve("run/control.sock"));
+    }
+
+    /** A QEMU guest that this host knows. */
+    void define(String guest, String definition) throws IOException {
+        Files.writeString(folder.resolve(DEFINITIONS).resolve(guest + ".toml"), definition);
     }
 
     /** Where guests attach. */

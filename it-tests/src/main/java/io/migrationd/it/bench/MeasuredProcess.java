@@ -3,6 +3,7 @@ package io.migrationd.it.bench;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.QmpClient;
 import java.io.IOException;
+import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -64,8 +65,17 @@ final class MeasuredProcess implements AutoCloseable {
 
     /** Connects to the QMP socket at {@code path} as soon as the process listens there. */
     QmpClient connectQmp(Path path) throws Exception {
-        await("socket " + path, () -> Files.exists(path));
-        return QmpClient.connect(name, path);
+        QmpClient[] client = new QmpClient[1];
+        await("socket " + path, () -> {
+            try {
+                client[0] = QmpClient.connect(name, path);
+                return true;
+            } catch (SocketException notYet) {
+                // Not there, or there and not listened at.
+                return false;
+            }
+        });
+        return client[0];
     }
 
     /** The first line of output that starts with {@code prefix}, without it. */

@@ -20,9 +20,9 @@ import org.sqlite.JDBC;
 
 /**
  * The journal of moves: who owns which guest, which moves are under way, what they have left behind, and their
- * timelines. What a method has written is on stable storage when it returns: write-ahead log with
- * {@code synchronous=FULL}, because a grant that is sent after a release that a power cut takes back means two running
- * guests. One process opens it at a time. Thread-safe; calls block for the disk, so never from an event loop.
+ * timelines. What a method has written, but for the timeline, is on stable storage when it returns: write-ahead log
+ * with {@code synchronous=FULL}, because a grant that is sent after a release that a power cut takes back means two
+ * running guests. One process opens it at a time. Thread-safe; calls block for the disk, so never from an event loop.
  */
 public final class MoveJournal implements AutoCloseable {
     /** Of the tables; a newer one is refused. */
@@ -47,6 +47,7 @@ public final class MoveJournal implements AutoCloseable {
 
     private final Path file;
     private final Connection database; // guarded by this
+    private Until outlives = Until.POWER_IS_CUT; // guarded by this
 
     private MoveJournal(Path file, Connection database) {
         this.file = file;
@@ -256,9 +257,12 @@ public final class MoveJournal implements AutoCloseable {
                 move);
     }
 
-    /** A line of a move's timeline; a move keeps its last 2000. */
+    /**
+     * A line of a move's timeline; a move keeps its last 2000. It outlives the daemon at once, and a power cut with the
+     * next write of anything else: a guest that stands still does not wait for the disk for its sake.
+     */
     public synchronized void note(UUID move, Instant at, String text) throws JournalException {
-        run("write the timeline of move " + move, () -> {
+        run("write the timeline of move " + move, Until.DAEMON_DIES, () -> {
             update("INSERT INTO timeline (move, at, text) VALUES (?,?,?)", move, at.toEpochMilli(), text);
             update(
                     "DELETE FROM timeline WHERE move=? AND id <= (SELECT id FROM timeline WHERE move=?"
@@ -293,8 +297,27 @@ public final class MoveJournal implements AutoCloseable {
         T read(ResultSet row) throws SQLException;
     }
 
+    /** What a commit outlives; both outlive the end of the daemon. */
+    private enum Until {
+        /** SQLite writes its log and leaves it to the kernel. */
+        DAEMON_DIES("NORMAL"),
+        /** The log is on the disk, and all that was written into it before. */
+        POWER_IS_CUT("FULL");
+
+        private final String level;
+
+        Until(String level) {
+            this.level = level;
+        }
+    }
+
     private void run(String what, Change change) throws JournalException {
+        run(what, Until.POWER_IS_CUT, change);
+    }
+
+    private void run(String what, Until until, Change change) throws JournalException {
         try {
+            outlive(until);
             change.run();
             database.commit();
         } catch (SQLException e) {
@@ -309,6 +332,26 @@ public final class MoveJournal implements AutoCloseable {
         }
     }
 
+    /** What SQLite says of itself. */
+    synchronized int synchronousLevel() throws SQLException {
+        try (Statement sql = database.createStatement()) {
+            return number(sql, "PRAGMA synchronous");
+        }
+    }
+
+    /** Between transactions only: SQLite would not hear it in one. */
+    private void outlive(Until until) throws SQLException {
+        if (until != outlives) {
+            database.setAutoCommit(true);
+            try (Statement sql = database.createStatement()) {
+                sql.execute("PRAGMA synchronous=" + until.level);
+                outlives = until;
+            } finally {
+                database.setAutoCommit(false);
+            }
+        }
+    }
+
     private void update(String statement, Object... values) throws SQLException {
         try (PreparedStatement sql = database.prepareStatement(statement)) {
             bind(sql, values);
@@ -318,7 +361,7 @@ public final class MoveJournal implements AutoCloseable {
 
     private <T> List<T> ask(String query, Reader<T> reader, Object... values) throws JournalException {
         List<T> found = new ArrayList<>();
-        run("read", () -> {
+        run("read", outlives, () -> {
             try (PreparedStatement sql = database.prepareStatement(query)) {
                 bind(sql, values);
                 try (ResultSet rows = sql.executeQuery()) {

@@ -78,6 +78,25 @@ class MoveJournalTest {
         }
     }
 
+    /** SQLite ignores a change of it within a transaction. */
+    @Test
+    void waitsForTheDiskForAllButTheTimeline() throws Exception {
+        int normal = 1;
+        int full = 2;
+        try (MoveJournal journal = open()) {
+            journal.write(move(MOVE, "MOVING", false, 1), owner(1, "OWNER"));
+            assertThat(journal.synchronousLevel()).isEqualTo(full);
+            journal.note(MOVE, NOW, "stopped");
+            assertThat(journal.synchronousLevel()).isEqualTo(normal);
+            assertThat(journal.move(MOVE)).isPresent();
+            journal.write(move(MOVE, "RELEASED", false, 2), owner(2, "RELEASED"));
+            assertThat(journal.synchronousLevel()).isEqualTo(full);
+            journal.note(MOVE, NOW, "released");
+            journal.step(MOVE, "incoming", "pid=1");
+            assertThat(journal.synchronousLevel()).isEqualTo(full);
+        }
+    }
+
     @Test
     void keepsTheNewestOfWhatIsOver() throws IOException {
         try (MoveJournal journal = open()) {
