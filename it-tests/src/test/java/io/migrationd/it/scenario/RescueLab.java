@@ -154,7 +154,9 @@ final class RescueLab implements AutoCloseable {
                 "phase " + phase, DEADLINE, () -> show().path("phase").asText().equals(phase), this::facts);
     }
 
-    /** Then the daemon has also written that it is paging: it is seen to be in a phase before it has done what follows. */
+    /**
+     * Then the daemon has also written that it is paging: it is seen to be in a phase before it has done what follows.
+     */
     void awaitRequests() throws Exception {
         Await.until(
                 "page requests",
