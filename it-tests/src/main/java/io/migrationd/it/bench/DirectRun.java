@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** QEMU to QEMU over loopback TCP. */
+/** QEMU to QEMU, over loopback TCP unless the kind says other. */
 final class DirectRun implements RelayRun {
     private static final Duration DEADLINE = Duration.ofMinutes(2);
     private static final Set<String> ENDS = Set.of("completed", "failed", "cancelled");
@@ -21,6 +21,7 @@ final class DirectRun implements RelayRun {
     private final QmpClient source;
     private final QmpClient target;
     private final Handover handover;
+    private final String uri;
 
     /** Who says that the guest stops here and runs there. */
     enum Handover {
@@ -34,21 +35,22 @@ final class DirectRun implements RelayRun {
         BY_CLIENT
     }
 
-    DirectRun(RelayGuest guest, Path folder, Handover handover, boolean traced, boolean running) throws Exception {
-        this.handover = handover;
+    DirectRun(RelayGuest guest, Path folder, RelayKind kind) throws Exception {
+        this.handover = kind.handover();
+        this.uri = kind.listenUri(folder);
         List<String> command = guest.command(guest.targetQemu(), "target", folder);
         command.addAll(List.of("-incoming", "defer"));
         if (handover == Handover.BY_CLIENT) {
             command.add("-S");
         }
-        if (traced) {
+        if (kind.isPostcopy()) {
             command.addAll(RelayGuest.traceArguments(folder));
         }
         sourceProcess = guest.startSource(folder, List.of());
         targetProcess = MeasuredProcess.start("target", folder, command, Map.of());
         source = sourceProcess.connectQmp(RelayGuest.socket("source", folder));
         target = targetProcess.connectQmp(RelayGuest.socket("target", folder));
-        RelayGuest.fill(source, folder, running);
+        RelayGuest.fill(source, folder, kind.isRunning());
     }
 
     @Override
@@ -75,7 +77,7 @@ final class DirectRun implements RelayRun {
         receiving.enable(receivingToo.toArray(String[]::new));
         sending.set(parameters);
         receiving.set(parameters);
-        return receiving.incoming("tcp:127.0.0.1:0");
+        return receiving.incoming(uri);
     }
 
     @Override

@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -21,8 +23,10 @@ final class FaultTrace {
     static final String REQUEST = "postcopy_ram_fault_thread_request";
     static final String PLACE = "postcopy_place_page*";
 
-    private static final Pattern LINE = Pattern.compile(
-            "\\d+@(\\d+)\\.(\\d{6}):postcopy_(ram_fault_thread_request|place_page(?:_zero)?) .*?0x([0-9a-f]+).*");
+    /** Process and seconds in front up to QEMU 10.0, the date since 11.1. */
+    private static final Pattern LINE = Pattern.compile("(?:\\d+@(?<seconds>\\d+)\\.(?<micros>\\d{6}):|(?<date>\\S+Z) )"
+            + "postcopy_(?<what>ram_fault_thread_request|place_page(?:_zero)?) .*?0x(?<address>[0-9a-f]+).*");
+
     private static final long MILLION = 1_000_000;
 
     private FaultTrace() {}
@@ -30,7 +34,11 @@ final class FaultTrace {
     /** Of a trace that was written with {@code -msg timestamp=on}. */
     static FaultTimes read(Path trace) throws IOException {
         try (var lines = Files.lines(trace, StandardCharsets.ISO_8859_1)) {
-            return timesOf(lines.toList());
+            FaultTimes times = timesOf(lines.toList());
+            if (times.waits() == 0) {
+                throw new IOException("no fault in the trace " + trace);
+            }
+            return times;
         }
     }
 
@@ -42,9 +50,9 @@ final class FaultTrace {
             if (!matcher.matches()) {
                 continue;
             }
-            long now = Long.parseLong(matcher.group(1)) * MILLION + Long.parseLong(matcher.group(2));
-            String address = matcher.group(4);
-            if (matcher.group(3).startsWith("ram")) {
+            long now = micros(matcher);
+            String address = matcher.group("address");
+            if (matcher.group("what").startsWith("ram")) {
                 // The first request counts: a second one for the same page is another thread's.
                 asked.putIfAbsent(address, now);
             } else {
@@ -56,6 +64,13 @@ final class FaultTrace {
         }
         Collections.sort(micros);
         return new FaultTimes(micros.size(), percentile(micros, 0.5), percentile(micros, 0.99), percentile(micros, 1));
+    }
+
+    private static long micros(Matcher line) {
+        String date = line.group("date");
+        return date == null
+                ? Long.parseLong(line.group("seconds")) * MILLION + Long.parseLong(line.group("micros"))
+                : ChronoUnit.MICROS.between(Instant.EPOCH, Instant.parse(date));
     }
 
     private static double percentile(List<Long> sorted, double part) {

@@ -30,8 +30,9 @@ import picocli.CommandLine.Spec;
         footer = {
             "",
             "direct-still, relayed-still: precopy of a guest that stands still: throughput.",
-            "direct-alone, direct, relayed: precopy of a guest that runs: downtime. direct-alone is QEMU by itself;"
-                    + " direct has a QMP client that does what the daemons do, without a journal.",
+            "direct-alone, direct, direct-unix, relayed: precopy of a guest that runs: downtime. direct-alone is QEMU"
+                    + " by itself; direct has a QMP client that does what the daemons do, without a journal;"
+                    + " direct-unix has no TCP in it.",
             "direct-idle, relayed-idle: postcopy with a channel of its own for requested pages, and next to no other"
                     + " pages: fault latency. direct-loaded, relayed-loaded: all other pages at once as well."
         })
@@ -195,7 +196,7 @@ final class RelayCommand implements Callable<Integer> {
     private QemuBinary binary(Optional<Path> ofThisEnd) {
         return ofThisEnd
                 .or(() -> qemu)
-                .map(path -> new QemuBinary("given", Optional.of(path), ""))
+                .map(path -> new QemuBinary("given", Optional.of(path.toAbsolutePath()), ""))
                 .orElseGet(QemuBinary::newer);
     }
 
@@ -235,10 +236,9 @@ final class RelayCommand implements Callable<Integer> {
     }
 
     private RelayRun start(Lab lab, RelayKind kind, RelayGuest guest, Path folder) throws Exception {
-        boolean running = kind.isRunning();
         return kind.isRelayed()
-                ? new RelayedRun(guest, folder, lab.a(), lab.b(), kind.isPostcopy(), running)
-                : new DirectRun(guest, folder, kind.handover(), kind.isPostcopy(), running);
+                ? new RelayedRun(guest, folder, lab.a(), lab.b(), kind)
+                : new DirectRun(guest, folder, kind);
     }
 
     private Path nextFolder(Lab lab) throws IOException {

@@ -1,5 +1,6 @@
 package io.migrationd.it.bench;
 
+import java.nio.file.Path;
 import java.util.Locale;
 
 /** The kinds that take turns, in their order. */
@@ -8,6 +9,7 @@ enum RelayKind {
     RELAYED_STILL,
     DIRECT_ALONE,
     DIRECT,
+    DIRECT_UNIX,
     RELAYED,
     DIRECT_IDLE,
     RELAYED_IDLE,
@@ -35,6 +37,11 @@ enum RelayKind {
     /** Whether the guest runs when it is moved. */
     boolean isRunning() {
         return this != DIRECT_STILL && this != RELAYED_STILL;
+    }
+
+    /** Where the destination listens in a direct run. */
+    String listenUri(Path folder) {
+        return this == DIRECT_UNIX ? "unix:" + folder.resolve("target.mig") : "tcp:127.0.0.1:0";
     }
 
     DirectRun.Handover handover() {

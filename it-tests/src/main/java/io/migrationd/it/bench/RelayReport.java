@@ -144,7 +144,7 @@ record RelayReport(
         List<Target> targets = new ArrayList<>();
         ratio(targets, RelayKind.RELAYED_STILL, RelayKind.DIRECT_STILL);
         ratio(targets, RelayKind.RELAYED, RelayKind.DIRECT);
-        for (RelayKind below : List.of(RelayKind.DIRECT, RelayKind.DIRECT_ALONE)) {
+        for (RelayKind below : List.of(RelayKind.DIRECT_ALONE, RelayKind.DIRECT, RelayKind.DIRECT_UNIX)) {
             both(RelayKind.RELAYED, below, MoveTimes::downtimeMillis).ifPresent(pair -> {
                 double more = pair[0] - pair[1];
                 targets.add(new Target(

@@ -41,8 +41,7 @@ final class RelayedRun implements RelayRun {
     /** What the target's QEMU took to start. */
     private double targetStartSeconds;
 
-    RelayedRun(RelayGuest guest, Path folder, DaemonHost a, DaemonHost b, boolean traced, boolean running)
-            throws Exception {
+    RelayedRun(RelayGuest guest, Path folder, DaemonHost a, DaemonHost b, RelayKind kind) throws Exception {
         this.name = "guest" + folder.getFileName();
         this.folder = folder;
         this.a = a;
@@ -51,7 +50,7 @@ final class RelayedRun implements RelayRun {
         Path monitor = folder.resolve("source.monitor");
         List<String> template = guest.command(guest.targetQemu(), "target", folder);
         template.addAll(List.of("-pidfile", pidFile().toString()));
-        if (traced) {
+        if (kind.isPostcopy()) {
             template.addAll(RelayGuest.traceArguments(folder));
         }
         a.define(name, definition(uuid, monitor, ""));
@@ -67,7 +66,7 @@ final class RelayedRun implements RelayRun {
                 folder, List.of("-uuid", uuid.toString(), "-qmp", "unix:" + monitor + ",server=on,wait=off"));
         source = sourceProcess.connectQmp(RelayGuest.socket("source", folder));
         daemon = a.connect();
-        RelayGuest.fill(source, folder, running);
+        RelayGuest.fill(source, folder, kind.isRunning());
     }
 
     private static String definition(UUID uuid, Path monitor, String incoming) {

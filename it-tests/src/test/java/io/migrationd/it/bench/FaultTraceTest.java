@@ -22,6 +22,15 @@ class FaultTraceTest {
         assertThat(times).isEqualTo(new FaultTimes(2, 300, 300, 300));
     }
 
+    /** QEMU 11.1. */
+    @Test
+    void aLineMayBeginWithADate() {
+        FaultTimes times = FaultTrace.timesOf(List.of(
+                "2026-11-28T12:53:47.999900Z postcopy_ram_fault_thread_request Request for HVA=0x7f10 rb=m0 offset=0x10",
+                "2026-11-28T12:53:48.000050Z postcopy_place_page host=0x7f10"));
+        assertThat(times).isEqualTo(new FaultTimes(1, 150, 150, 150));
+    }
+
     @Test
     void aTraceWithoutFaultsHasNoTimes() {
         assertThat(FaultTrace.timesOf(List.of())).isEqualTo(new FaultTimes(0, 0, 0, 0));
