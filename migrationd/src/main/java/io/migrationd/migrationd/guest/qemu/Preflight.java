@@ -27,6 +27,12 @@ public final class Preflight {
     /** The first version with which postcopy over multifd was tried. */
     private static final QemuVersion POSTCOPY_WITH_MULTIFD = new QemuVersion(11, 1, 0);
 
+    /**
+     * From here on (tried: 11.1.2) a TCG guest that is stopped before migrate-start-postcopy, as a move has to, lost
+     * writes in every second or third run, with and without daemons.
+     */
+    private static final QemuVersion TCG_LOSES_WRITES = new QemuVersion(11, 0, 0);
+
     /** From here on a source with auto-converge stands still, guest and monitor, while its stream does. */
     private static final QemuVersion AUTO_CONVERGE_FREEZES = new QemuVersion(10, 0, 0);
 
@@ -121,6 +127,12 @@ public final class Preflight {
             error("xbzrle-multifd", "xbzrle and multifd exclude each other");
         }
         requirePostcopyWithMultifd("source", source.version());
+        if (wantsPostcopy() && !source.kvm() && source.version().compareTo(TCG_LOSES_WRITES) >= 0) {
+            error(
+                    "tcg-postcopy",
+                    "postcopy of a guest without KVM from a QEMU %s loses the guest's last writes; move it without postcopy",
+                    source.version());
+        }
     }
 
     private void requirePostcopyWithMultifd(String end, QemuVersion version) {

@@ -174,6 +174,21 @@ class PreflightTest {
                         "postcopy with multifd needs QEMU 11.1.0 or later; the destination has 10.0.13");
         facts.version = new QemuVersion(11, 1, 0);
         facts.targetVersion = facts.version;
+        facts.kvm = true;
+        assertThat(facts.problems()).extracting(Problem::code).containsExactly("kvm");
+    }
+
+    @Test
+    void refusesPostcopyFromAQemuThatLosesWrites() {
+        SampleFacts facts = new SampleFacts();
+        facts.version = new QemuVersion(11, 1, 2);
+        facts.targetVersion = facts.version;
+        facts.postcopy = PostcopyUse.WHEN_STUCK;
+        assertThat(facts.problems()).extracting(Problem::code).containsExactly("tcg-postcopy");
+        facts.version = new QemuVersion(10, 0, 13);
+        assertThat(facts.problems()).isEmpty();
+        facts.version = facts.targetVersion;
+        facts.postcopy = PostcopyUse.NEVER;
         assertThat(facts.problems()).isEmpty();
     }
 
