@@ -29,9 +29,9 @@ import java.util.concurrent.locks.LockSupport;
  * has to, with all its pages, and the other one cannot be started.
  */
 final class PostcopyRound {
-    private static final Duration ATTACH_DEADLINE = Duration.ofSeconds(20);
-    private static final Duration END_DEADLINE = Duration.ofSeconds(20);
-    private static final Duration VERIFY_DEADLINE = Duration.ofSeconds(20);
+    private static final Duration ATTACH_DEADLINE = Duration.ofSeconds(60);
+    private static final Duration END_DEADLINE = Duration.ofSeconds(60);
+    private static final Duration VERIFY_DEADLINE = Duration.ofSeconds(60);
     private static final Duration ORDER_DEADLINE = Duration.ofSeconds(5);
     /** Reports come each second. */
     private static final long TWO_REPORTS_MILLIS = 2_200;
