@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
  * system properties, {@code MIGRATIOND_CHAOS_ROUNDS} and {@code MIGRATIOND_CHAOS_SEED} the same in the environment.
  */
 @DisplayName("Postcopy chaos")
-@Timeout(value = 20, unit = TimeUnit.MINUTES)
+@Timeout(value = 40, unit = TimeUnit.MINUTES)
 class PostcopyChaosIT {
     private static final int LANES = 2;
     /** Of every build, so that one that fails can be tried again; bin/chaos takes others. */

@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * time; a test waits for its row. {@code target/postcopy-matrix.md} has the table.
  */
 @DisplayName("Postcopy failure matrix")
-@Timeout(value = 15, unit = TimeUnit.MINUTES)
+@Timeout(value = 30, unit = TimeUnit.MINUTES)
 class PostcopyMatrixIT {
     private static final int LANES = 2;
     private static final int ATTEMPTS = 3;
