@@ -14,6 +14,7 @@ final class Changes implements EventSink {
     private final EventSink next;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
+    private long changes; // Guarded by lock.
 
     Changes(EventSink next) {
         this.next = next;
@@ -28,26 +29,48 @@ final class Changes implements EventSink {
     void signal() {
         lock.lock();
         try {
+            changes++;
             changed.signalAll();
         } finally {
             lock.unlock();
         }
     }
 
-    /** Waits until {@code condition} holds; false if it does not within {@code millis}. */
+    /**
+     * Waits until {@code condition} holds; false if it does not within {@code millis}. Looks at it without a lock: it
+     * takes locks of its own, and whoever signals may hold them.
+     */
     boolean await(long millis, BooleanSupplier condition) throws InterruptedException {
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+        while (true) {
+            long seen = changeCount();
+            if (condition.getAsBoolean()) {
+                return true;
+            }
+            long left = end - System.nanoTime();
+            if (left <= 0) {
+                return false;
+            }
+            // Not every change is an event: look from time to time, too.
+            awaitChange(seen, Math.min(left, LOOK_NANOS));
+        }
+    }
+
+    private long changeCount() {
         lock.lock();
         try {
-            while (!condition.getAsBoolean()) {
-                long left = end - System.nanoTime();
-                if (left <= 0) {
-                    return false;
-                }
-                // Not every change is an event: look from time to time, too.
-                long _ = changed.awaitNanos(Math.min(left, LOOK_NANOS));
+            return changes;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void awaitChange(long seen, long nanos) throws InterruptedException {
+        lock.lock();
+        try {
+            if (changes == seen) {
+                long _ = changed.awaitNanos(nanos);
             }
-            return true;
         } finally {
             lock.unlock();
         }
