@@ -68,8 +68,9 @@ final class Changes implements EventSink {
     private void awaitChange(long seen, long nanos) throws InterruptedException {
         lock.lock();
         try {
-            if (changes == seen) {
-                long _ = changed.awaitNanos(nanos);
+            long left = nanos;
+            while (changes == seen && left > 0) {
+                left = changed.awaitNanos(left);
             }
         } finally {
             lock.unlock();

@@ -36,8 +36,11 @@ class ChangesTest {
         assertThat(changes.await(10_000, () -> {
                     looking.countDown();
                     engine.lock();
-                    engine.unlock();
-                    return true;
+                    try {
+                        return true;
+                    } finally {
+                        engine.unlock();
+                    }
                 }))
                 .isTrue();
         signaller.join();
