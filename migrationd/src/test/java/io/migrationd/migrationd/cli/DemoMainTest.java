@@ -73,10 +73,14 @@ class DemoMainTest {
         }
     }
 
-    /** A stand-in for bin/migrationd; it leaves behind which configuration it was given. */
+    /**
+     * A stand-in for bin/migrationd; it leaves behind which configuration it was given. The demo starts two of them and
+     * kills the second when the first has ended, at any point of the script: the name must appear whole or not at all.
+     */
     private Path launcher(String script) throws IOException {
         Path launcher = Files.writeString(
-                directory.resolve("migrationd"), "#!/bin/sh\necho \"$3\" > \"$0.config\"\n" + script + "\n");
+                directory.resolve("migrationd"),
+                "#!/bin/sh\necho \"$3\" > \"$0.$$\"\nmv \"$0.$$\" \"$0.config\"\n" + script + "\n");
         return Files.setPosixFilePermissions(launcher, PosixFilePermissions.fromString("rwx------"));
     }
 
