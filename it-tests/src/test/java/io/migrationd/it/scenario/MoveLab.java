@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Hosts {@code a} and {@code b} with a daemon each and a link between them that can be broken, guests that are at
@@ -206,6 +207,29 @@ final class MoveLab implements AutoCloseable {
                 DEADLINE,
                 () -> !show(a, guest).path("id").asText().equals(id),
                 () -> show(a, guest));
+    }
+
+    /** Waits for a move other than {@code id}, of which a restarted daemon need not know. */
+    JsonNode awaitNext(MovedGuest guest, String id) throws Exception {
+        AtomicReference<JsonNode> next = new AtomicReference<>();
+        Await.until(
+                "another attempt",
+                DEADLINE,
+                () -> {
+                    for (JsonNode move : moves(a)) {
+                        if (move.path("guest").asText().equals(guest.name())
+                                && !move.path("id").asText().equals(id)) {
+                            next.set(move);
+                        }
+                    }
+                    return next.get() != null;
+                },
+                () -> moves(a));
+        return next.get();
+    }
+
+    private static JsonNode moves(MoveHost host) throws Exception {
+        return host.daemon().qmp().execute("move-list", Map.of());
     }
 
     /** The last word about the guest's move at the source, when it is over and none follows. */

@@ -345,6 +345,25 @@ class QemuMoveIT {
         });
     }
 
+    @Test
+    void nextAttemptOutlivesTheDaemonThatHasPlannedIt() throws Exception {
+        inLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm());
+            Map<String, Object> how = new HashMap<>(SLOW_PRECOPY);
+            how.put("retries", 3);
+            String first = lab.move(guest, how);
+            lab.awaitTransferred(guest, 2 << 20);
+            guest.killTarget();
+            lab.awaitEnd(guest);
+            lab.a().kill();
+            lab.assertGoesOn(SerialLog.of(guest.sourceSerial()));
+            lab.a().restart();
+            JsonNode next = lab.awaitNext(guest, first);
+            assertThat(next.path("attempt").asInt()).isGreaterThan(1);
+            lab.assertMoved(guest, next.path("id").asText());
+        });
+    }
+
     @ParameterizedTest
     @EnumSource(Victims.class)
     void daemonsKilledInPostcopyRecover(Victims victims) throws Exception {

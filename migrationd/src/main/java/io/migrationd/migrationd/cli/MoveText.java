@@ -15,6 +15,14 @@ final class MoveText {
 
     /** For example {@code web01 moving: pass 3, 20.0 MiB of 1.0 GiB left, sending 110.0 MiB/s}. */
     static String progress(MoveView move) {
+        if (move.isTriedAgain()) {
+            return String.format(
+                    Locale.ROOT,
+                    "%s waits: attempt %d has failed, the next one begins in %.0f s",
+                    move.guest(),
+                    move.attempt(),
+                    Math.ceil(move.nextAttemptMillis().orElse(0) / 1000.0));
+        }
         JsonObject progress = move.progress();
         StringJoiner line = new StringJoiner(", ", "%s %s: ".formatted(move.guest(), move.phase()), "");
         line.setEmptyValue("%s %s".formatted(move.guest(), move.phase()));
@@ -84,7 +92,9 @@ final class MoveText {
                         move.json().text("role").orElse(""),
                         move.json().text("peer").orElse(""),
                         move.phase(),
-                        move.outcome().orElse("under way"))));
+                        move.isTriedAgain()
+                                ? "to be tried again"
+                                : move.outcome().orElse("under way"))));
         return lines;
     }
 

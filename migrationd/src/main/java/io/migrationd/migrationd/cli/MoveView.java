@@ -2,6 +2,7 @@ package io.migrationd.migrationd.cli;
 
 import io.migrationd.migrationd.qmp.JsonObject;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /** A move as the daemon described it. */
 record MoveView(JsonObject json) {
@@ -18,8 +19,22 @@ record MoveView(JsonObject json) {
         return json.text("outcome");
     }
 
+    /** Over, and not tried again. */
     boolean ended() {
-        return outcome().isPresent();
+        return outcome().isPresent() && !isTriedAgain();
+    }
+
+    /** It has failed, and another attempt follows. */
+    boolean isTriedAgain() {
+        return nextAttemptMillis().isPresent();
+    }
+
+    OptionalLong nextAttemptMillis() {
+        return json.number("next-attempt-millis");
+    }
+
+    long attempt() {
+        return json.number("attempt").orElse(1);
     }
 
     String where() {
@@ -40,7 +55,7 @@ record MoveView(JsonObject json) {
 
     /** What the end means to the program that waits. */
     ExitCode exitCode() {
-        return switch (outcome().orElse("")) {
+        return switch (isTriedAgain() ? "" : outcome().orElse("")) {
             case "" -> phase().equals("recovering") ? ExitCode.PAUSED : ExitCode.TIMED_OUT;
             case "moved" -> ExitCode.DONE;
             case "moved-with-warning" -> ExitCode.AT_DESTINATION_WITH_WARNING;

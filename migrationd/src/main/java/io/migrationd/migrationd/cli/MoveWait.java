@@ -8,6 +8,7 @@ final class MoveWait {
     private final MigrationctlMain main;
     private final GuestClient client;
     private boolean linkDown;
+    private long failedAttempt;
 
     MoveWait(MigrationctlMain main, GuestClient client) {
         this.main = main;
@@ -39,6 +40,10 @@ final class MoveWait {
                             ? "%s: the link to the other host is down; both QEMUs are held, nothing is lost"
                                     .formatted(view.guest())
                             : "%s: the link is up again".formatted(view.guest()));
+        }
+        if (view.isTriedAgain() && view.attempt() != failedAttempt) {
+            failedAttempt = view.attempt();
+            progress.note(view.message());
         }
         if (!view.ended()) {
             progress.show(MoveText.progress(view));

@@ -71,7 +71,8 @@ final class MoveCommands {
             optional("link-down-millis", INTEGER),
             required("link-outages", INTEGER),
             required("recoveries", INTEGER),
-            optional("last-decision", STRING));
+            optional("last-decision", STRING),
+            optional("next-attempt-millis", INTEGER));
 
     private static final List<Member> WISH = List.of(
             required("to", STRING),
@@ -237,6 +238,7 @@ final class MoveCommands {
         move.linkDown().ifPresent(down -> view.put("link-down-millis", down.toMillis()));
         view.put("link-outages", move.outages()).put("recoveries", move.recoveries());
         move.lastDecision().ifPresent(decision -> view.put("last-decision", decision));
+        move.nextAttempt().ifPresent(left -> view.put("next-attempt-millis", left.toMillis()));
         return view;
     }
 

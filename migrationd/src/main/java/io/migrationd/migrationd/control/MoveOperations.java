@@ -108,6 +108,7 @@ public interface MoveOperations {
      * @param where the side that has the guest: {@code source}, {@code destination} or {@code unknown}
      * @param qemuStatus of query-migrate at this side, when known
      * @param linkDown how long the link has been down now, absent while it is up
+     * @param nextAttempt how long until a move that has failed is tried again, absent if it is not
      */
     record MoveView(
             String id,
@@ -126,7 +127,31 @@ public interface MoveOperations {
             Optional<Duration> linkDown,
             int outages,
             int recoveries,
-            Optional<String> lastDecision) {}
+            Optional<String> lastDecision,
+            Optional<Duration> nextAttempt) {
+        /** The same with or without an attempt to come. */
+        public MoveView withNextAttempt(Optional<Duration> left) {
+            return new MoveView(
+                    id,
+                    guest,
+                    role,
+                    peer,
+                    attempt,
+                    phase,
+                    outcome,
+                    where,
+                    message,
+                    qemuStatus,
+                    startedAtMillis,
+                    elapsedMillis,
+                    progress,
+                    linkDown,
+                    outages,
+                    recoveries,
+                    lastDecision,
+                    left);
+        }
+    }
 
     /** How far it is; 0 where nothing is known. */
     record Progress(

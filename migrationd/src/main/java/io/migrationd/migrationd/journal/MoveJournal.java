@@ -257,18 +257,31 @@ public final class MoveJournal implements AutoCloseable {
                 move);
     }
 
+    /** A line of a move's timeline that is to be written. */
+    public record Line(UUID move, Instant at, String text) {}
+
     /**
-     * A line of a move's timeline; a move keeps its last 2000. It outlives the daemon at once, and a power cut with the
-     * next write of anything else: a guest that stands still does not wait for the disk for its sake.
+     * Lines of timelines; a move keeps its last 2000, and lines of a move that is not here are dropped. They outlive
+     * the daemon at once, and a power cut with the next write of anything else: nobody waits for the disk for their
+     * sake.
      */
-    public synchronized void note(UUID move, Instant at, String text) throws JournalException {
-        run("write the timeline of move " + move, Until.DAEMON_DIES, () -> {
-            update("INSERT INTO timeline (move, at, text) VALUES (?,?,?)", move, at.toEpochMilli(), text);
-            update(
-                    "DELETE FROM timeline WHERE move=? AND id <= (SELECT id FROM timeline WHERE move=?"
-                            + " ORDER BY id DESC LIMIT 1 OFFSET " + TIMELINE_KEPT + ")",
-                    move,
-                    move);
+    public synchronized void note(List<Line> lines) throws JournalException {
+        run("write timelines", Until.DAEMON_DIES, () -> {
+            for (Line line : lines) {
+                update(
+                        "INSERT INTO timeline (move, at, text) SELECT ?,?,? WHERE EXISTS (SELECT 1 FROM moves WHERE id=?)",
+                        line.move(),
+                        line.at().toEpochMilli(),
+                        line.text(),
+                        line.move());
+            }
+            for (UUID move : lines.stream().map(Line::move).distinct().toList()) {
+                update(
+                        "DELETE FROM timeline WHERE move=? AND id <= (SELECT id FROM timeline WHERE move=?"
+                                + " ORDER BY id DESC LIMIT 1 OFFSET " + TIMELINE_KEPT + ")",
+                        move,
+                        move);
+            }
         });
     }
 

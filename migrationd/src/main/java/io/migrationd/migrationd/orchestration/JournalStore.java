@@ -14,15 +14,25 @@ import io.migrationd.migrationd.move.TargetState;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The journal, as moves use it: a move's job is a step of it that is never undone. */
-final class JournalStore implements MoveStore {
+/**
+ * The journal, as moves use it: a move's job is a step of it that is never undone. Owns the thread {@code move-notes},
+ * which writes the lines of timelines, some at once: they come mostly while a guest stands still, when nothing else
+ * should have to wait for them.
+ */
+final class JournalStore implements MoveStore, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(JournalStore.class);
     private static final String SOURCE = "source";
     private static final String TARGET = "target";
@@ -30,15 +40,30 @@ final class JournalStore implements MoveStore {
     /** Between an event and its detail. */
     private static final String SEPARATOR = "\t";
 
-    private final MoveJournal journal;
+    private static final long NOTES_MILLIS = 200;
+    private static final long NOTES_CLOSE_SECONDS = 5;
+    /** Lines that wait to be written; what comes on top is dropped. */
+    private static final int MOST_NOTES = 4096;
 
+    private final MoveJournal journal;
+    /** Moves that the journal knows for sure. */
+    private final Set<UUID> known = ConcurrentHashMap.newKeySet();
+
+    private final ScheduledExecutorService writer = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().name("move-notes").daemon().factory());
+    // Guarded by notes.
+    private final List<MoveJournal.Line> notes = new ArrayList<>();
+    private long droppedNotes;
+    private boolean closed;
+
+    /** Does not own the journal. */
     JournalStore(MoveJournal journal) {
         this.journal = journal;
     }
 
     @Override
     public void write(SourceJob job, SourceState state, Ownership ownership, long epoch) throws IOException {
-        boolean first = journal.move(job.id()).isEmpty();
+        boolean first = isNew(job.id());
         write(
                 job.id(),
                 SOURCE,
@@ -56,9 +81,18 @@ final class JournalStore implements MoveStore {
         }
     }
 
+    private boolean isNew(UUID move) throws JournalException {
+        if (known.contains(move)) {
+            return false;
+        }
+        boolean first = journal.move(move).isEmpty();
+        known.add(move);
+        return first;
+    }
+
     @Override
     public void write(TargetJob job, TargetState state, Ownership ownership, long epoch) throws IOException {
-        boolean first = journal.move(job.id()).isEmpty();
+        boolean first = isNew(job.id());
         boolean ended = state.phase() == TargetPhase.ENDED
                 || state.phase() == TargetPhase.DECLINED
                 || state.phase() == TargetPhase.UNSURE;
@@ -138,17 +172,43 @@ final class JournalStore implements MoveStore {
 
     @Override
     public void note(UUID move, long atMillis, String event, String detail) {
-        try {
-            if (journal.move(move).isPresent()) {
-                journal.note(move, Instant.ofEpochMilli(atMillis), event + SEPARATOR + detail);
+        synchronized (notes) {
+            if (notes.isEmpty() && !closed) {
+                var _ = writer.schedule(this::writeNotes, NOTES_MILLIS, TimeUnit.MILLISECONDS);
             }
-        } catch (JournalException e) {
-            log.atWarn().addKeyValue("move", move).setCause(e).log("a line of the timeline is lost");
+            if (notes.size() < MOST_NOTES) {
+                notes.add(new MoveJournal.Line(move, Instant.ofEpochMilli(atMillis), event + SEPARATOR + detail));
+            } else {
+                droppedNotes++;
+            }
+        }
+    }
+
+    private void writeNotes() {
+        List<MoveJournal.Line> lines;
+        long dropped;
+        synchronized (notes) {
+            lines = List.copyOf(notes);
+            notes.clear();
+            dropped = droppedNotes;
+            droppedNotes = 0;
+        }
+        if (dropped > 0) {
+            log.atWarn().addKeyValue("lines", dropped).log("lines of timelines are lost: the journal is too slow");
+        }
+        if (lines.isEmpty()) {
+            return;
+        }
+        try {
+            journal.note(lines);
+        } catch (JournalException | RuntimeException e) {
+            log.atWarn().addKeyValue("lines", lines.size()).setCause(e).log("lines of timelines are lost");
         }
     }
 
     @Override
     public List<Line> notes(UUID move) {
+        writeNotes();
         try {
             List<Line> lines = new ArrayList<>();
             journal.timeline(move).forEach(row -> {
@@ -187,6 +247,25 @@ final class JournalStore implements MoveStore {
         return open;
     }
 
+    /** Only the newest move of a guest counts: whatever came after it has taken the place of its retry. */
+    List<SourceJob> openRetries() throws IOException {
+        List<MoveRow> all = new ArrayList<>(journal.openMoves());
+        all.addAll(journal.endedMoves(Integer.MAX_VALUE));
+        Map<UUID, MoveRow> newest = new LinkedHashMap<>();
+        for (MoveRow row : all) {
+            newest.merge(row.guest(), row, (one, other) -> one.started().isBefore(other.started()) ? other : one);
+        }
+        List<SourceJob> due = new ArrayList<>();
+        for (MoveRow row : newest.values()) {
+            if (row.role().equals(SOURCE)
+                    && row.ended()
+                    && step(row.id(), RETRY).isPresent()) {
+                due.add(JobCodec.source(jobOf(row.id())));
+            }
+        }
+        return due;
+    }
+
     private Map<String, String> jobOf(UUID move) throws IOException {
         return step(move, JOB).orElseThrow(() -> new IOException("the journal has no job of move %s".formatted(move)));
     }
@@ -216,6 +295,7 @@ final class JournalStore implements MoveStore {
 
     @Override
     public void ended(UUID move) throws IOException {
+        known.remove(move);
         // The machine's last state said so; what it left behind was undone or is the guest's now.
         for (StepRow step : journal.openSteps(move)) {
             if (!step.kind().equals(JOB)) {
@@ -225,5 +305,24 @@ final class JournalStore implements MoveStore {
                         .log("left as it is");
             }
         }
+    }
+
+    /** Writes what waits. */
+    @Override
+    public void close() {
+        synchronized (notes) {
+            closed = true;
+        }
+        writer.shutdown();
+        try {
+            if (!writer.awaitTermination(NOTES_CLOSE_SECONDS, TimeUnit.SECONDS)) {
+                log.atWarn().log("the journal does not take the last lines of timelines");
+                return;
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return;
+        }
+        writeNotes();
     }
 }

@@ -38,6 +38,9 @@ interface MoveParts {
     /** Moves to here that an earlier daemon has left. */
     List<OpenTarget> openTargets();
 
+    /** Moves from here that have failed and were to be tried again when an earlier daemon died. */
+    List<SourceJob> openRetries();
+
     /** What the journal has of a move to here that is over. */
     TargetState pastTarget(UUID move);
 

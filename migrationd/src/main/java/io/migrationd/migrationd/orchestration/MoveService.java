@@ -20,6 +20,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,6 +28,7 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -55,7 +57,13 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     private final Map<UUID, TargetMove> targets = new LinkedHashMap<>();
     private final Deque<MoveView> ended = new ArrayDeque<>();
     private final Deque<TargetMove> past = new ArrayDeque<>();
+    /** By guest: failed moves that wait for their next attempt. */
+    private final Map<String, Retry> retries = new HashMap<>();
+
     private boolean closed;
+
+    /** An attempt to come, of the move that has failed last. */
+    private record Retry(UUID failed, ScheduledFuture<?> due) {}
 
     /** Does nothing before {@link #goOn}. */
     public MoveService(MoveParts parts) {
@@ -124,6 +132,12 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             }
             move.findProcess();
             move.start(new MoveEvent.Restarted());
+        }
+        for (SourceJob failed : parts.openRetries()) {
+            synchronized (this) {
+                remember(MoveViews.ofFailed(failed));
+            }
+            retryLater(failed, failed.id());
         }
     }
 
@@ -297,6 +311,7 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         synchronized (this) {
             // Asked twice at once: one of them is refused here.
             refuseIfMoving(defined);
+            var _ = takeRetry(guest);
             move = startSource(job, SourceState.initial(plan), new MoveEvent.Start(), false);
         }
         if (move == null) {
@@ -325,6 +340,10 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         SourceMove move;
         synchronized (this) {
             move = sources.get(guest);
+            if (move == null && retries.containsKey(guest)) {
+                giveUp(guest, retries.get(guest).failed(), "cancelled by an operator between two attempts");
+                return;
+            }
         }
         if (move == null) {
             throw new CommandException("guest '%s' is not being moved from here".formatted(guest));
@@ -344,10 +363,19 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         synchronized (this) {
             sources.values().forEach(move -> views.add(MoveViews.of(move)));
             targets.values().forEach(move -> views.add(MoveViews.of(move)));
-            views.addAll(ended);
+            ended.forEach(view -> views.add(withNextAttempt(view)));
         }
         views.sort(Comparator.comparingLong(MoveView::startedAtMillis).reversed());
         return views;
+    }
+
+    private MoveView withNextAttempt(MoveView view) {
+        Retry retry = retries.get(view.guest());
+        boolean waits = retry != null && retry.failed().toString().equals(view.id());
+        return view.withNextAttempt(
+                waits
+                        ? Optional.of(Duration.ofMillis(Math.max(0, retry.due().getDelay(TimeUnit.MILLISECONDS))))
+                        : Optional.empty());
     }
 
     @Override
@@ -403,6 +431,9 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             line = lines.get(move.job().peer());
             if (!closed) {
                 remember(MoveViews.of(move));
+                if (!broken && move.outcome().filter(move::isRetried).isPresent()) {
+                    retryLater(move.job(), move.id());
+                }
             }
         }
         if (line != null) {
@@ -422,61 +453,108 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
                         move.job().order().guest(),
                         "MOVE_ENDED",
                         Map.of("outcome", MoveWords.word(outcome.get()), "message", move.message()));
-        if (outcome.get() == Outcome.FAILED_AT_SOURCE
-                && move.job().attempt() <= move.job().settings().retries()
-                && !broken) {
-            var _ = timer.schedule(
-                    () -> tryAgain(move.job()), RETRY_PAUSE_MILLIS * move.job().attempt(), TimeUnit.MILLISECONDS);
-        }
     }
 
-    private void tryAgain(SourceJob failed) {
-        String guest = failed.order().guest();
+    /** Between an attempt and the next one. */
+    static Duration pauseAfter(SourceJob attempt) {
+        return Duration.ofMillis(RETRY_PAUSE_MILLIS * attempt.attempt());
+    }
+
+    /**
+     * Tries again after a pause.
+     *
+     * @param last the attempt before, which need not have become a move
+     * @param failed the last move that was begun: the journal has the retry with it
+     */
+    private synchronized void retryLater(SourceJob last, UUID failed) {
+        if (closed) {
+            return;
+        }
+        long pauseMillis = pauseAfter(last).toMillis();
+        log.atInfo()
+                .addKeyValue("guest", last.order().guest())
+                .addKeyValue("attempt", last.attempt() + 1)
+                .addKeyValue("in-millis", pauseMillis)
+                .log("move: will be tried again");
+        retries.put(
+                last.order().guest(),
+                new Retry(failed, timer.schedule(() -> tryAgain(last, failed), pauseMillis, TimeUnit.MILLISECONDS)));
+    }
+
+    /**
+     * Guarded by this. The journal needs no word of it when another move begins: a retry counts only while the failed
+     * move is the newest of its guest.
+     */
+    private Optional<Retry> takeRetry(String guest) {
+        Optional<Retry> taken = Optional.ofNullable(retries.remove(guest));
+        taken.ifPresent(retry -> retry.due().cancel(false));
+        return taken;
+    }
+
+    private void tryAgain(SourceJob last, UUID failed) {
+        String guest = last.order().guest();
         GuestBook.DefinedGuest defined = parts.book().byName(guest).orElse(null);
-        synchronized (this) {
-            if (closed || defined == null || sources.containsKey(guest)) {
-                return;
-            }
+        if (!isDue(guest, failed) || defined == null) {
+            return;
         }
         log.atInfo()
                 .addKeyValue("guest", guest)
-                .addKeyValue("attempt", failed.attempt() + 1)
+                .addKeyValue("attempt", last.attempt() + 1)
                 .log("move: tried again");
         try {
-            PeerLine line = line(failed.peer());
-            Looked looked = look(defined, failed.settings(), line);
+            Looked looked = look(defined, last.settings(), line(last.peer()));
             MovePlan plan = new MovePlan(
-                    failed.settings().mayUsePostcopy() ? MovePlan.Mode.POSTCOPY : MovePlan.Mode.PRECOPY,
+                    last.settings().mayUsePostcopy() ? MovePlan.Mode.POSTCOPY : MovePlan.Mode.PRECOPY,
                     looked.running(),
                     parts.epoch(defined.uuid()));
             SourceJob job = new SourceJob(
                     UUID.randomUUID(),
-                    failed.qmp(),
-                    failed.peer(),
-                    failed.addresses(),
-                    failed.settings(),
-                    failed.order(),
-                    failed.attempt() + 1,
+                    last.qmp(),
+                    last.peer(),
+                    last.addresses(),
+                    last.settings(),
+                    last.order(),
+                    last.attempt() + 1,
                     System.currentTimeMillis());
             List<Problem> errors =
                     looked.problems().stream().filter(Problem::error).toList();
             if (errors.isEmpty()) {
                 synchronized (this) {
-                    if (!sources.containsKey(guest)) {
+                    // An operator may have cancelled it, or moved the guest, while the target was asked.
+                    if (isDue(guest, failed)) {
+                        var _ = takeRetry(guest);
                         startSource(job, SourceState.initial(plan), new MoveEvent.Start(), false);
                     }
                 }
             } else if (job.attempt() <= job.settings().retries()) {
-                var _ = timer.schedule(() -> tryAgain(job), RETRY_PAUSE_MILLIS * job.attempt(), TimeUnit.MILLISECONDS);
+                synchronized (this) {
+                    if (isDue(guest, failed)) {
+                        retryLater(job, failed);
+                    }
+                }
             } else {
-                givenUp(guest, words(errors));
+                giveUp(guest, failed, words(errors));
             }
         } catch (CommandException e) {
-            givenUp(guest, String.valueOf(e.getMessage()));
+            giveUp(guest, failed, String.valueOf(e.getMessage()));
         }
     }
 
-    private void givenUp(String guest, String reason) {
+    private synchronized boolean isDue(String guest, UUID failed) {
+        Retry retry = retries.get(guest);
+        return !closed && retry != null && retry.failed().equals(failed) && !sources.containsKey(guest);
+    }
+
+    private synchronized void giveUp(String guest, UUID failed, String reason) {
+        if (!isDue(guest, failed)) {
+            return;
+        }
+        var _ = takeRetry(guest);
+        try {
+            store().undone(failed, MoveStore.RETRY);
+        } catch (IOException e) {
+            log.atError().addKeyValue("move", failed).setCause(e).log("a restarted daemon may try it again");
+        }
         log.atError().addKeyValue("guest", guest).addKeyValue("reason", reason).log("move: not tried again");
         events().event(guest, "MOVE_GIVEN_UP", Map.of("reason", reason));
     }

@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 
-/** What a driver needs of the journal. Every write is on stable storage when it returns. Any thread. */
+/** What a driver needs of the journal. Every write but a note is on stable storage when it returns. Any thread. */
 interface MoveStore {
     /** The state and who owns the guest, in one transaction. */
     void write(SourceJob job, SourceState state, Ownership ownership, long epoch) throws IOException;
@@ -26,7 +26,10 @@ interface MoveStore {
     /** It is undone. */
     void undone(UUID move, String kind) throws IOException;
 
-    /** A line for the report that outlives the daemon. */
+    /** The kind of a step that says that the move is to be tried again once it has failed. */
+    String RETRY = "retry";
+
+    /** A line for the report; a moment later it outlives the daemon. Waits for nothing. */
     void note(UUID move, long atMillis, String event, String detail);
 
     /** The lines of a move, in order. */

@@ -5,6 +5,7 @@ import io.migrationd.migrationd.control.MoveOperations.Progress;
 import io.migrationd.migrationd.guest.qemu.QemuMigration;
 import io.migrationd.migrationd.link.session.LinkHealth;
 import io.migrationd.migrationd.move.Outcome;
+import io.migrationd.migrationd.move.SourcePhase;
 import io.migrationd.migrationd.move.SourceState;
 import io.migrationd.migrationd.move.TargetState;
 import java.time.Duration;
@@ -47,7 +48,33 @@ final class MoveViews {
                 (int) Math.min(
                         Integer.MAX_VALUE, link.map(LinkHealth::outageCount).orElse(0L)),
                 move.recoveries(),
-                move.lastDecision());
+                move.lastDecision(),
+                // Never without, not even until the attempt is planned: whoever waits would go away.
+                move.outcome().filter(move::isRetried).map(_ -> MoveService.pauseAfter(move.job())));
+    }
+
+    /** A move that has failed under an earlier daemon and will be tried again by this one. */
+    static MoveView ofFailed(SourceJob job) {
+        Outcome how = Outcome.FAILED_AT_SOURCE;
+        return new MoveView(
+                job.id().toString(),
+                job.order().guest(),
+                "source",
+                job.peer(),
+                job.attempt(),
+                MoveWords.word(SourcePhase.ENDED),
+                Optional.of(MoveWords.word(how)),
+                MoveWords.where(how),
+                MoveWords.sourceSentence(job, how, "the daemon was restarted since"),
+                Optional.empty(),
+                job.startedAtMillis(),
+                System.currentTimeMillis() - job.startedAtMillis(),
+                NOTHING,
+                Optional.empty(),
+                0,
+                0,
+                Optional.empty(),
+                Optional.empty());
     }
 
     static MoveView of(TargetMove move) {
@@ -73,6 +100,7 @@ final class MoveViews {
                 Optional.empty(),
                 0,
                 0,
+                Optional.empty(),
                 Optional.empty());
     }
 

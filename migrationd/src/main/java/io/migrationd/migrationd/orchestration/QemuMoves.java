@@ -30,6 +30,7 @@ public final class QemuMoves implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(QemuMoves.class);
 
     private final MoveJournal journal;
+    private final JournalStore store;
     private final MoveService service;
     private final Optional<PeerServer> server;
 
@@ -56,8 +57,9 @@ public final class QemuMoves implements AutoCloseable {
         }
     }
 
-    private QemuMoves(MoveJournal journal, MoveService service, Optional<PeerServer> server) {
+    private QemuMoves(MoveJournal journal, JournalStore store, MoveService service, Optional<PeerServer> server) {
         this.journal = journal;
+        this.store = store;
         this.service = service;
         this.server = server;
     }
@@ -70,9 +72,10 @@ public final class QemuMoves implements AutoCloseable {
     public static QemuMoves open(Setup setup, PeerLinks links, EventSink events) throws IOException {
         Path scratch = Files.createDirectories(setup.runtime().resolve("native"));
         MoveJournal journal = MoveJournal.open(setup.state().resolve("moves.db"), scratch);
+        JournalStore store = new JournalStore(journal);
         MoveService service = null;
         try {
-            service = new MoveService(new Parts(setup, links, events, new JournalStore(journal)));
+            service = new MoveService(new Parts(setup, links, events, store));
             service.goOn();
             MoveService accepting = service;
             Optional<PeerServer> server = Optional.empty();
@@ -81,11 +84,12 @@ public final class QemuMoves implements AutoCloseable {
                 log.atInfo().addKeyValue("address", listening.uri()).log("peers may call");
                 server = Optional.of(listening);
             }
-            return new QemuMoves(journal, service, server);
+            return new QemuMoves(journal, store, service, server);
         } catch (IOException | RuntimeException e) {
             if (service != null) {
                 service.close();
             }
+            store.close();
             journal.close();
             throw e;
         }
@@ -105,6 +109,7 @@ public final class QemuMoves implements AutoCloseable {
     public void close() throws IOException {
         server.ifPresent(PeerServer::close);
         service.close();
+        store.close();
         journal.close();
     }
 
@@ -211,6 +216,15 @@ public final class QemuMoves implements AutoCloseable {
         public List<OpenTarget> openTargets() {
             try {
                 return store.openTargets();
+            } catch (IOException e) {
+                throw new IllegalStateException("moves of an earlier daemon can't be read", e);
+            }
+        }
+
+        @Override
+        public List<SourceJob> openRetries() {
+            try {
+                return store.openRetries();
             } catch (IOException e) {
                 throw new IllegalStateException("moves of an earlier daemon can't be read", e);
             }

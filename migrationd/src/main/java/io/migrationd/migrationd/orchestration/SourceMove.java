@@ -571,6 +571,13 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
 
     @Override
     void finish(Outcome how) {
+        if (isRetried(how)) {
+            try {
+                services.store().step(id(), MoveStore.RETRY, Map.of());
+            } catch (IOException e) {
+                log.atError().addKeyValue("move", id()).setCause(e).log("a restarted daemon will not try it again");
+            }
+        }
         closeRelay();
         if ((how == Outcome.FAILED_AT_SOURCE || how == Outcome.CANCELLED) && !rescuing.hasReplaced()) {
             putSettingsBack();
@@ -595,6 +602,12 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         rescuing.close();
         qemu.close();
         services.sourceEnded(this, brokenOff);
+    }
+
+    /** Whether a move that has ended so is to be tried again. */
+    boolean isRetried(Outcome how) {
+        return how == Outcome.FAILED_AT_SOURCE
+                && job.attempt() <= job.settings().retries();
     }
 
     MovePlan plan() {

@@ -19,7 +19,7 @@ final class Postcopy {
     private final GuestPageLimits limits;
     private final PostcopyCounters counters = new PostcopyCounters();
     private final RecoveryLog recoveries = new RecoveryLog();
-    /** Has the queue served: wakes the migration thread or, while there is a channel of urgent pages, sends itself. */
+    /** Has the queue served: sends itself or, where it can't, wakes the migration thread. */
     private volatile Runnable server;
 
     Postcopy(OutgoingRequest request, RamSender ram, Wakeup wakeup) {
@@ -79,8 +79,8 @@ final class Postcopy {
     }
 
     /**
-     * The destination asks for a range. Return-path thread: waits for nothing but the socket of urgent pages, which the
-     * destination empties whatever else it does.
+     * The destination asks for a range. Return-path thread: waits for nothing but the socket that the page goes to,
+     * which the destination empties whatever else it does.
      */
     void requested(String block, long start, int lengthBytes) {
         counters.requests.incrementAndGet();

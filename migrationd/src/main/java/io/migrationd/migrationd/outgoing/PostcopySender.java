@@ -8,13 +8,16 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Sends what is left over one connection, to the end or until it breaks: pages that the guest waits for first, then
- * those right behind them, then all others. Migration thread.
+ * those right behind them, then all others. Migration thread; but without a channel of urgent pages, and while that
+ * thread has nothing to send, whoever brings a request sends the page at once: to wake another thread would take longer
+ * than that.
  */
 final class PostcopySender {
     private static final Logger log = LoggerFactory.getLogger(PostcopySender.class);
@@ -39,6 +42,10 @@ final class PostcopySender {
     private final PageWriter writer;
     private final int mostPages;
     private final RateLimiter limiter = new RateLimiter(System.nanoTime());
+    /** Held while a section or a PING is written, and from before a page is claimed until the socket has it. */
+    private final ReentrantLock sending = new ReentrantLock();
+
+    // Guarded by sending while the page queue is served here.
     private final PageRun run = new PageRun();
     /** Why {@link #run} is sent. */
     private Cause cause = Cause.BACKGROUND;
@@ -47,6 +54,8 @@ final class PostcopySender {
     private long limitedBytes;
 
     private boolean firstSent;
+    /** Whether {@link #serve} may send. */
+    private boolean serving;
 
     private enum Cause {
         /** Somebody waits for it. */
@@ -91,18 +100,89 @@ final class PostcopySender {
     /** Returns when the destination has said that it has everything. */
     void run() throws IOException, InterruptedException {
         returnPath.mayComplete(false);
-        while (postcopy.pages().pageCount() > 0) {
-            connection.throwIfFailed();
+        if (urgent == null) {
+            mayServe(true);
+            postcopy.servedBy(this::serve);
+        }
+        try {
+            while (postcopy.pages().pageCount() > 0) {
+                connection.throwIfFailed();
+                long idleNanos = sendWhatMayGo();
+                if (idleNanos > 0) {
+                    parts.state().await(idleNanos);
+                }
+                parts.bandwidth().sample(System.nanoTime(), parts.state().bytesSent());
+            }
+        } finally {
+            if (urgent == null) {
+                postcopy.servedBy(postcopy.wakeup()::raise);
+                // Also waits for the last page, if it is in the other thread's hands; a broken connection makes that
+                // let go.
+                mayServe(false);
+            }
+        }
+        connection.throwIfFailed();
+        end();
+    }
+
+    private void mayServe(boolean now) {
+        sending.lock();
+        serving = now;
+        sending.unlock();
+    }
+
+    /** Sends a PART if there is something to send; how long there is nothing to do otherwise. */
+    private long sendWhatMayGo() throws IOException, InterruptedException {
+        sending.lockInterruptibly();
+        try {
             long now = System.nanoTime();
             heartbeat.beat(now);
-            if (!sendPart()) {
-                // Others have the last pages in hand, or what may go without being asked for has used up its bandwidth.
-                long delay = limiter.delayNanos(now, maxBandwidth(), limitedBytes);
-                parts.state().await(delay == 0 ? heartbeat.nanosLeft(now) : Math.min(delay, heartbeat.nanosLeft(now)));
+            if (sendPart()) {
+                return 0;
             }
-            parts.bandwidth().sample(System.nanoTime(), parts.state().bytesSent());
+            // Others have the last pages in hand, or what may go without being asked for has used up its bandwidth.
+            long delay = limiter.delayNanos(now, maxBandwidth(), limitedBytes);
+            return delay == 0 ? heartbeat.nanosLeft(now) : Math.min(delay, heartbeat.nanosLeft(now));
+        } finally {
+            sending.unlock();
         }
-        end();
+    }
+
+    /** Something was asked for. Return-path thread. */
+    private void serve() {
+        if (!sending.tryLock()) {
+            // Who sends looks at the queue before each run of pages; this makes him look once more if he has just done
+            // so.
+            postcopy.wakeup().raise();
+            return;
+        }
+        try {
+            if (serving && claimRequested()) {
+                sendRequested();
+            }
+        } catch (IOException e) {
+            serving = false;
+            connection.fail(new IOException("sending a page that was asked for failed", e));
+        } finally {
+            sending.unlock();
+        }
+    }
+
+    /** A PART of what was asked for, in as few system calls as possible. {@link #run} holds the first page. */
+    private void sendRequested() throws IOException {
+        stream.beginPart();
+        do {
+            writer.writeUrgent(out, run);
+            postcopy.counters().urgentPages.addAndGet(run.pageCount());
+        } while (claimRequested());
+        stream.endPart();
+        parts.ram().publishRemaining();
+        if (!firstSent) {
+            firstSent();
+        }
+        if (postcopy.pages().pageCount() == 0) {
+            postcopy.wakeup().raise();
+        }
     }
 
     /** One PART; false if there is nothing that may be sent now. */

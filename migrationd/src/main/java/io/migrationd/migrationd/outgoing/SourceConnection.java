@@ -68,7 +68,7 @@ final class SourceConnection implements AutoCloseable {
         return main;
     }
 
-    /** The stream; only the migration thread writes. */
+    /** The stream; only the migration thread writes, and in postcopy whom {@link PostcopySender} lets. */
     StreamOutput out() {
         return out;
     }

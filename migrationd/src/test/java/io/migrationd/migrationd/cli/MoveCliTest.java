@@ -64,6 +64,22 @@ class MoveCliTest {
         }
     }
 
+    @Test
+    void aMoveThatIsTriedAgainIsWaitedFor() throws Exception {
+        try (FakeDaemon daemon = FakeDaemon.at(directory)
+                .answering("move-start", move("preparing", ""))
+                .answering(
+                        "move-show",
+                        move("ended", "\"outcome\":\"failed-at-source\",\"next-attempt-millis\":1900,"),
+                        move("moving", ""),
+                        move("ended", "\"outcome\":\"moved\","))
+                .start()) {
+            CommandRun run = CommandRun.of(daemon.socket(), "move", "web01", "--to", "hostB");
+            assertThat(run.exitCode()).isZero();
+            assertThat(run.err()).contains("web01 waits: attempt 1 has failed, the next one begins in 2 s");
+        }
+    }
+
     @ParameterizedTest(name = "{0} is exit code {1}")
     @CsvSource({"moved, 0", "failed-at-source, 1", "cancelled, 4", "moved-with-warning, 5", "lost, 7", "unsure, 7"})
     void outcomesAreExitCodes(String outcome, int code) throws Exception {

@@ -28,6 +28,7 @@ final class FakeMoves implements MoveOperations {
                 Optional.empty(),
                 0,
                 0,
+                Optional.empty(),
                 Optional.empty());
     }
 

@@ -3,6 +3,7 @@ package io.migrationd.migrationd.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.migrationd.migrationd.journal.MoveJournal.Line;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -63,7 +64,7 @@ class MoveJournalTest {
             long socket = journal.step(MOVE, "relay-socket", "/run/x");
             journal.step(MOVE, "capabilities", "events=off");
             journal.undone(socket);
-            journal.note(MOVE, NOW, "begun");
+            journal.note(List.of(new Line(MOVE, NOW, "begun")));
             journal.write(move(MOVE, "RELEASED", false, 2), owner(2, "RELEASED"));
         }
         before = System.nanoTime();
@@ -86,14 +87,25 @@ class MoveJournalTest {
         try (MoveJournal journal = open()) {
             journal.write(move(MOVE, "MOVING", false, 1), owner(1, "OWNER"));
             assertThat(journal.synchronousLevel()).isEqualTo(full);
-            journal.note(MOVE, NOW, "stopped");
+            journal.note(List.of(new Line(MOVE, NOW, "stopped")));
             assertThat(journal.synchronousLevel()).isEqualTo(normal);
             assertThat(journal.move(MOVE)).isPresent();
             journal.write(move(MOVE, "RELEASED", false, 2), owner(2, "RELEASED"));
             assertThat(journal.synchronousLevel()).isEqualTo(full);
-            journal.note(MOVE, NOW, "released");
+            journal.note(List.of(new Line(MOVE, NOW, "released")));
             journal.step(MOVE, "incoming", "pid=1");
             assertThat(journal.synchronousLevel()).isEqualTo(full);
+        }
+    }
+
+    @Test
+    void dropsLinesOfMovesThatItDoesNotKnow() throws Exception {
+        try (MoveJournal journal = open()) {
+            journal.write(move(MOVE, "MOVING", false, 1), owner(1, "OWNER"));
+            UUID unknown = UUID.randomUUID();
+            journal.note(List.of(new Line(unknown, NOW, "lost"), new Line(MOVE, NOW, "kept")));
+            assertThat(journal.timeline(unknown)).isEmpty();
+            assertThat(journal.timeline(MOVE)).containsExactly(new NoteRow(NOW, "kept"));
         }
     }
 
@@ -104,7 +116,7 @@ class MoveJournalTest {
             for (int i = 1; i <= 210; i++) {
                 UUID id = new UUID(1, i);
                 journal.write(move(id, "ENDED", true, i), owner(i, "OWNER"));
-                journal.note(id, NOW, "over");
+                journal.note(List.of(new Line(id, NOW, "over")));
             }
             assertThat(journal.endedMoves(1000))
                     .hasSize(200)
