@@ -1,5 +1,6 @@
 package io.migrationd.it.matrix;
 
+import io.migrationd.it.peer.JavaCommand;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.OutputStreamWriter;
@@ -22,14 +23,7 @@ final class GuestFarm implements AutoCloseable {
 
     /** Its output goes to {@code farm.log} in {@code folder}. */
     static GuestFarm start(Path folder) throws IOException {
-        return new GuestFarm(new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "--enable-native-access=ALL-UNNAMED",
-                        "--sun-misc-unsafe-memory-access=allow",
-                        "-Xmx256m",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        GuestFarmMain.class.getName())
+        return new GuestFarm(new ProcessBuilder(JavaCommand.of("256m", GuestFarmMain.class.getName()))
                 .redirectErrorStream(true)
                 .redirectOutput(folder.resolve("farm.log").toFile())
                 .start());

@@ -15,6 +15,9 @@ import java.util.stream.Stream;
 public final class DaemonProcess implements AutoCloseable {
     private static final Duration START_DEADLINE = Duration.ofSeconds(30);
     private static final Duration STOP_DEADLINE = Duration.ofSeconds(20);
+    /** What bin/migrationd gives it. */
+    private static final String DAEMON_HEAP = "96m";
+
     private static final String MAIN = "io.migrationd.migrationd.Main";
 
     private final Path runtime;
@@ -60,17 +63,7 @@ public final class DaemonProcess implements AutoCloseable {
     }
 
     private static List<String> command(Path config) {
-        return List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Xmx256m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                MAIN,
-                "serve",
-                "--config",
-                config.toString());
+        return JavaCommand.of(DAEMON_HEAP, MAIN, "serve", "--config", config.toString());
     }
 
     /** The control socket. */

@@ -3,7 +3,6 @@ package io.migrationd.it.peer;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeoutException;
 
@@ -19,12 +18,7 @@ public final class MigrationctlProcess implements AutoCloseable {
 
     /** Runs {@code migrationctl ARGUMENTS} against {@code daemon}. */
     public static MigrationctlProcess start(DaemonProcess daemon, Path folder, String... arguments) throws IOException {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx64m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                MAIN));
+        List<String> command = JavaCommand.of("128m", MAIN);
         command.addAll(List.of(arguments));
         command.addAll(List.of("--socket", daemon.controlSocket().toString()));
         return new MigrationctlProcess(ChildProcess.start("migrationctl", folder, command));

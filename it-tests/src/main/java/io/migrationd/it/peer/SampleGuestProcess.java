@@ -7,7 +7,6 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeoutException;
@@ -45,19 +44,14 @@ public final class SampleGuestProcess implements AutoCloseable {
     /** Starts a guest and waits until {@code daemon} knows it. */
     public static SampleGuestProcess start(DaemonProcess daemon, Path folder, String name, String... options)
             throws Exception {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Xmx128m",
-                "-cp",
-                System.getProperty("java.class.path"),
+        List<String> command = JavaCommand.of(
+                "128m",
                 MAIN,
                 "sample-guest",
                 "--name",
                 name,
                 "--socket",
-                daemon.guestSocket().toString()));
+                daemon.guestSocket().toString());
         command.addAll(List.of(options));
         ChildProcess process = ChildProcess.start("guest-" + name, folder, command);
         SampleGuestProcess guest = new SampleGuestProcess(name, process);

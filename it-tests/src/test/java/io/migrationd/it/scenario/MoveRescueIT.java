@@ -40,7 +40,7 @@ class MoveRescueIT {
     }
 
     private static BootGuest guest() {
-        return BootGuest.standard(1).withRam(64, 32).touchingCold();
+        return BootGuest.standard(1).withRam(64, 32).touchingCold().resting();
     }
 
     @FunctionalInterface

@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 @SuppressWarnings("try") // A test may be interrupted while it ends.
 class QemuCheckIT {
     private static final Duration DEADLINE = Duration.ofSeconds(40);
-    private static final BootGuest SMALL = BootGuest.standard(1).withRam(16, 4);
+    private static final BootGuest SMALL = BootGuest.standard(1).withRam(16, 4).resting();
     private static final int DONE = 0;
     private static final int REFUSED = 3;
 

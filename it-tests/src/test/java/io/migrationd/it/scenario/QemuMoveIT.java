@@ -58,7 +58,7 @@ class QemuMoveIT {
 
     /** 32 MiB that do not compress. */
     private static BootGuest calm() {
-        return BootGuest.standard(1).withRam(64, 32);
+        return BootGuest.standard(1).withRam(64, 32).resting();
     }
 
     static Stream<Arguments> pairs() {

@@ -73,7 +73,7 @@ abstract class RelayScenario {
 
     /** 4 MiB of pages that are written once, a quarter of a MiB that is written all the time. */
     BootGuest guest() {
-        return BootGuest.standard(1).withRam(16, 4);
+        return BootGuest.standard(1).withRam(16, 4).resting();
     }
 
     /** With the running guest at the source, and with the return path on. */

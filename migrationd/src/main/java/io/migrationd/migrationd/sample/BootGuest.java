@@ -25,13 +25,22 @@ import java.util.List;
  * the page in work. The first vCPU prints {@code R<round> <round of vCPU 1>} after each round; any vCPU that finds
  * damage prints {@code E<vcpu> <round> <page>}, all numbers as eight hex digits.
  *
- * @param delayLoops length of the pause after each page: it sets the dirty rate
+ * @param delayLoops length of the pause after each page, in which the vCPU spins: it sets the dirty rate
  * @param coldChecks cold pages, all over them, that each vCPU checks after each of its own pages; 0: the first one
  *     checks one in each round
  * @param ramMebibytes RAM without the odd end of {@link #memoryBytes()}
+ * @param restTicks instead of spinning, the first vCPU halts after each page until the timer has ticked so often, each
+ *     1 ms: the host has its core for others; 0: it spins
  */
 public record BootGuest(
-        int vcpus, int coldPages, int hotPages, int blinkPages, int delayLoops, int coldChecks, int ramMebibytes) {
+        int vcpus,
+        int coldPages,
+        int hotPages,
+        int blinkPages,
+        int delayLoops,
+        int coldChecks,
+        int ramMebibytes,
+        int restTicks) {
     /** Size of a page. */
     public static final int PAGE_BYTES = 4096;
 
@@ -53,6 +62,17 @@ public record BootGuest(
     private static final int BLINK_OFFSET = 0x20;
     private static final int LEAST_MEBIBYTES = 16;
     private static final int MOST_MEBIBYTES = 1024;
+    /** Interrupt table in low RAM, of which only the timer's entry and that of spurious interrupts are used. */
+    private static final int IDT = 0;
+
+    private static final int TIMER_VECTOR = 0x20;
+    private static final int SPURIOUS_VECTOR = 0x27;
+    private static final int GATE_BYTES = 8;
+    /** Present, 32 bits, interrupts off within. */
+    private static final int INTERRUPT_GATE = 0x8E00;
+
+    private static final int CODE_SEGMENT = 0x0008_0000;
+
     /** From one cold page to the next one to check: far enough that the page behind a requested one does not help. */
     private static final int COLD_STEP = 7919;
 
@@ -60,6 +80,9 @@ public record BootGuest(
     public BootGuest {
         if (vcpus < 1 || vcpus > 2 || coldPages < 1 || hotPages < 1 || blinkPages < 0 || delayLoops < 1) {
             throw new IllegalArgumentException("vcpus 1 or 2, cold and hot pages and delay at least 1");
+        }
+        if (restTicks < 0 || restTicks > 1000) {
+            throw new IllegalArgumentException("0 to 1000 ticks of rest, not " + restTicks);
         }
         if (coldChecks < 0 || coldPages % COLD_STEP == 0) {
             throw new IllegalArgumentException(
@@ -74,7 +97,7 @@ public record BootGuest(
 
     /** A guest of 16 MiB that looks at its cold pages now and then. */
     public BootGuest(int vcpus, int coldPages, int hotPages, int blinkPages, int delayLoops) {
-        this(vcpus, coldPages, hotPages, blinkPages, delayLoops, 0, LEAST_MEBIBYTES);
+        this(vcpus, coldPages, hotPages, blinkPages, delayLoops, 0, LEAST_MEBIBYTES, 0);
     }
 
     /** A guest with 1 MiB of cold pages and 64 hot pages for each vCPU; a round takes some 10 ms. */
@@ -85,17 +108,22 @@ public record BootGuest(
     /** The same with so much RAM, of which {@code coldMebibytes} are cold pages. */
     public BootGuest withRam(int mebibytes, int coldMebibytes) {
         int pages = coldMebibytes * (1 << 20) / PAGE_BYTES;
-        return new BootGuest(vcpus, pages, hotPages, blinkPages, delayLoops, coldChecks, mebibytes);
+        return new BootGuest(vcpus, pages, hotPages, blinkPages, delayLoops, coldChecks, mebibytes, restTicks);
     }
 
-    /** The same, with so many hot pages for each vCPU and that pause: what sets the dirty rate. */
+    /** The same, with so many hot pages for each vCPU and that pause, in which it spins: what sets the dirty rate. */
     public BootGuest withHotPages(int pages, int loops) {
-        return new BootGuest(vcpus, coldPages, pages, blinkPages, loops, coldChecks, ramMebibytes);
+        return new BootGuest(vcpus, coldPages, pages, blinkPages, loops, coldChecks, ramMebibytes, 0);
     }
 
     /** The same, and it looks for its cold pages all the time: in postcopy most of its looks are faults. */
     public BootGuest touchingCold() {
-        return new BootGuest(vcpus, coldPages, hotPages, blinkPages, delayLoops, 1, ramMebibytes);
+        return new BootGuest(vcpus, coldPages, hotPages, blinkPages, delayLoops, 1, ramMebibytes, restTicks);
+    }
+
+    /** The same, and its first vCPU halts for 1 ms after each page: it leaves the host most of a core. */
+    public BootGuest resting() {
+        return new BootGuest(vcpus, coldPages, hotPages, blinkPages, delayLoops, coldChecks, ramMebibytes, 1);
     }
 
     /** The arguments of QEMU that belong to it, besides the machine; {@code firmware} holds {@link #firmware()}. */
@@ -260,6 +288,10 @@ public record BootGuest(
     }
 
     private void rounds(Assembler a) {
+        if (restTicks > 0) {
+            a.op("85 DB").jump("0F 85", "work"); // test ebx, ebx; jnz work
+            startTimer(a);
+        }
         a.label("work").op("31 C9"); // xor ecx, ecx
         a.label("first").jump("E8", "write"); // call write (round 0)
         a.op("41"); // inc ecx
@@ -272,8 +304,7 @@ public record BootGuest(
         a.jump("E8", "check"); // call check
         a.op("8B 4D 0C").jump("E8", "write"); // mov ecx, [ebp+12]; call write
         a.op("FF 45 04"); // inc dword [ebp+4] (step)
-        a.op("BA", delayLoops); // mov edx, delay
-        a.label("delay").op("4A").jump("0F 85", "delay"); // dec edx; jnz delay
+        rest(a);
         coldChecks(a);
         a.op("8B 4D 0C 41"); // mov ecx, [ebp+12]; inc ecx
         a.op("81 F9", pagesPerVcpu()).jump("0F 82", "page"); // cmp ecx, pages; jb page
@@ -283,6 +314,60 @@ public record BootGuest(
         }
         a.jump("E8", "report"); // call report
         a.jump("E9", "round"); // jmp round
+    }
+
+    private void rest(Assembler a) {
+        if (restTicks > 0) {
+            a.op("85 DB").jump("0F 85", "spin"); // test ebx, ebx; jnz spin
+            a.op("BA", restTicks); // mov edx, ticks
+            a.label("halt").op("FB F4 FA"); // sti; hlt; cli
+            a.op("4A").jump("0F 85", "halt"); // dec edx; jnz halt
+            a.jump("E9", "rested"); // jmp rested
+        }
+        a.label("spin").op("BA", delayLoops); // mov edx, delay
+        a.label("delay").op("4A").jump("0F 85", "delay"); // dec edx; jnz delay
+        a.label("rested");
+    }
+
+    /** Timer 0 ticks at 1000 Hz; the interrupt controller passes on nothing else, and the handler only acknowledges. */
+    private static void startTimer(Assembler a) {
+        gate(a, TIMER_VECTOR);
+        gate(a, SPURIOUS_VECTOR);
+        a.address32("0F 01 1D", "idtr"); // lidt [idtr]
+        a.op("C7 05", APIC_BASE + 0xF0, 0x1FF); // mov [apic+SVR], on
+        a.op("C7 05", APIC_BASE + 0x350, 0x700); // mov [apic+LINT0], what the interrupt controller says
+        out(a, 0x20, 0x11); // first controller: begin,
+        out(a, 0x21, TIMER_VECTOR); // its vectors,
+        out(a, 0x21, 0x04); // where the second one is,
+        out(a, 0x21, 0x01); // 8086 mode,
+        out(a, 0x21, 0xFE); // only the timer
+        out(a, 0xA0, 0x11);
+        out(a, 0xA1, TIMER_VECTOR + 8);
+        out(a, 0xA1, 0x02);
+        out(a, 0xA1, 0x01);
+        out(a, 0xA1, 0xFF); // second controller: nothing
+        out(a, 0x43, 0x34); // timer 0, rate generator
+        out(a, 0x40, 0xA9); // 1193182 / 0x04A9 = 1000
+        out(a, 0x40, 0x04);
+        a.jump("E9", "work"); // jmp work
+        a.label("tick").op("50"); // push eax
+        out(a, 0x20, 0x20); // end of interrupt
+        a.op("58 CF"); // pop eax; iret
+        a.label("idtr").op("FF 07").op("", IDT); // limit, base
+    }
+
+    private static void gate(Assembler a, int vector) {
+        int at = IDT + vector * GATE_BYTES;
+        a.address32("B8", "tick"); // mov eax, tick
+        a.op("89 C2"); // mov edx, eax
+        a.op("25", 0xFFFF).op("0D", CODE_SEGMENT); // and eax, 0xFFFF; or eax, segment << 16
+        a.op("A3", at); // mov [at], eax
+        a.op("81 E2", 0xFFFF_0000).op("81 CA", INTERRUPT_GATE); // and edx, 0xFFFF0000; or edx, gate
+        a.op("89 15", at + 4); // mov [at+4], edx
+    }
+
+    private static void out(Assembler a, int port, int value) {
+        a.op("B0 %02X E6 %02X".formatted(value, port)); // mov al, value; out port, al
     }
 
     private void coldChecks(Assembler a) {

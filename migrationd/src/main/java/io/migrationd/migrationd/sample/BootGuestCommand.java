@@ -44,6 +44,12 @@ public final class BootGuestCommand implements Callable<Integer> {
             description = "Length of the pause after each page: it sets the dirty rate (${DEFAULT-VALUE}).")
     private int delayLoops;
 
+    @Option(
+            names = "--rest",
+            description =
+                    "The first vCPU halts for 1 ms after each page instead of spinning: it needs little of a core.")
+    private boolean rest;
+
     @Option(names = "--touch-cold", description = "Look for cold pages all the time.")
     private boolean touchCold;
 
@@ -64,7 +70,8 @@ public final class BootGuestCommand implements Callable<Integer> {
         try {
             BootGuest guest =
                     BootGuest.standard(vcpus).withHotPages(hotPages, delayLoops).withRam(ramMebibytes, coldMebibytes);
-            return touchCold ? guest.touchingCold() : guest;
+            BootGuest paced = rest ? guest.resting() : guest;
+            return touchCold ? paced.touchingCold() : paced;
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), e.getMessage(), e);
         }
