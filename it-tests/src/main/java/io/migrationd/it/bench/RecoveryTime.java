@@ -57,6 +57,8 @@ final class RecoveryTime {
             trip.sending().migrate("tcp:127.0.0.1:" + ((InetSocketAddress) link.address()).getPort());
             trip.sending().startPostcopy();
             trip.awaitSource("postcopy-active");
+            // Cut off before that, the destination never runs it: the source takes it back, and nothing recovers.
+            trip.receiving().awaitRunState("running", TouringGuest.DEADLINE);
             Recovery recovery = breakOnce(trip, link);
             trip.sending().set(Map.of("max-postcopy-bandwidth", 0));
             trip.awaitSource("completed");

@@ -370,12 +370,9 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     }
 
     private MoveView withNextAttempt(MoveView view) {
-        Retry retry = retries.get(view.guest());
-        boolean waits = retry != null && retry.failed().toString().equals(view.id());
-        return view.withNextAttempt(
-                waits
-                        ? Optional.of(Duration.ofMillis(Math.max(0, retry.due().getDelay(TimeUnit.MILLISECONDS))))
-                        : Optional.empty());
+        return view.withNextAttempt(Optional.ofNullable(retries.get(view.guest()))
+                .filter(retry -> retry.failed().toString().equals(view.id()))
+                .map(retry -> Duration.ofMillis(Math.max(0, retry.due().getDelay(TimeUnit.MILLISECONDS)))));
     }
 
     @Override

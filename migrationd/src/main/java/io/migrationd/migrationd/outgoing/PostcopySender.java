@@ -127,8 +127,11 @@ final class PostcopySender {
 
     private void mayServe(boolean now) {
         sending.lock();
-        serving = now;
-        sending.unlock();
+        try {
+            serving = now;
+        } finally {
+            sending.unlock();
+        }
     }
 
     /** Sends a PART if there is something to send; how long there is nothing to do otherwise. */
