@@ -77,6 +77,15 @@ final class GuestRegion {
         }
     }
 
+    /** {@code source} holds all of them, from 0 on. */
+    Placement copy(long offset, int pages, MemorySegment source) throws ErrnoException {
+        try {
+            return userfaultfd.copy(hostVirtual(offset), source, 0, (long) pages * pageBytes, 0);
+        } catch (ErrnoException e) {
+            throw explained(e);
+        }
+    }
+
     Placement zero(long offset) throws ErrnoException {
         if (!offersZeropage) {
             return copy(offset, zeroes, 0);

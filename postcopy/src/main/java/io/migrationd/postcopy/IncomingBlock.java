@@ -61,6 +61,18 @@ public final class IncomingBlock {
         received.set(first, first + hostPageBytes() / targetPageBytes);
     }
 
+    /** Whether any guest page of the host pages at {@code offset} is there. */
+    boolean isAnyReceived(long offset, int hostPages) {
+        long first = offset / targetPageBytes;
+        return received.isAnySet(first, first + (long) hostPages * (hostPageBytes() / targetPageBytes));
+    }
+
+    /** All guest pages of so many host pages at {@code offset} are there. */
+    void markHostPagesReceived(long offset, int hostPages) {
+        long first = offset / targetPageBytes;
+        received.set(first, first + (long) hostPages * (hostPageBytes() / targetPageBytes));
+    }
+
     /** Fails if a page is missing. */
     void requireComplete() {
         if (!received.isComplete()) {

@@ -31,6 +31,18 @@ public interface IncomingMemory extends AutoCloseable {
      */
     void place(IncomingBlock block, long offset, MemorySegment source, long sourceOffset) throws IOException;
 
+    /**
+     * As {@link #place} of each of {@code count} host pages that lie together, the first one's bytes at
+     * {@code sourceOffset} and the others' each {@code stride} behind.
+     */
+    default void placeRun(
+            IncomingBlock block, long offset, int count, MemorySegment source, long sourceOffset, long stride)
+            throws IOException {
+        for (int i = 0; i < count; i++) {
+            place(block, offset + (long) i * block.hostPageBytes(), source, sourceOffset + i * stride);
+        }
+    }
+
     /** As {@link #place}, all zeroes. */
     void placeZero(IncomingBlock block, long offset) throws IOException;
 

@@ -44,6 +44,22 @@ public final class ReceivedBitmap {
         return (word((int) (page >>> 6)) & 1L << page) != 0;
     }
 
+    /** Whether one of the pages from {@code from} to {@code to}, exclusive, is received. */
+    public boolean isAnySet(long from, long to) {
+        if (from < 0 || to > pageCount || from > to) {
+            throw new IndexOutOfBoundsException("pages " + from + " to " + to + " of " + pageCount);
+        }
+        for (long at = from; at < to; ) {
+            int index = (int) (at >>> 6);
+            long end = Math.min(to, ((long) index + 1) << 6);
+            if ((word(index) & (-1L << at) & (-1L >>> -end)) != 0) {
+                return true;
+            }
+            at = end;
+        }
+        return false;
+    }
+
     /** Marks pages from {@code from} to {@code to}, exclusive. */
     public void set(long from, long to) {
         change(from, to, true);

@@ -20,6 +20,8 @@ import io.migrationd.postcopy.os.Libc;
 import io.migrationd.postcopy.os.Placement;
 import io.migrationd.postcopy.os.Userfaultfd;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Future;
@@ -104,6 +106,67 @@ class UffdIncomingMemoryTest {
             memory.placeZero(guest.block, 0);
             assertThat(guest.wordInFile(0, 0)).isEqualTo(42);
             assertThat(guest.wordInFile(0, 8)).isEqualTo(word(0, 1, 8));
+        }
+    }
+
+    /** Pages as they lie in a stream: a header of 8 bytes before each. */
+    private static MemorySegment run(PagedGuest guest, int first, int count, long salt) {
+        MemorySegment bytes = Arena.ofAuto().allocate(count * (PAGE + 8L), 8);
+        for (int i = 0; i < count; i++) {
+            MemorySegment.copy(guest.page(first + i, salt), 0, bytes, 8 + i * (PAGE + 8L), PAGE);
+        }
+        return bytes;
+    }
+
+    @Test
+    void runIsPlacedAndWakesWhoWaitsForOneOfIt() throws Exception {
+        try (PagedGuest guest = PagedGuest.of(64);
+                UffdIncomingMemory memory = guest.memory()) {
+            memory.start(guest);
+            Future<long[]> seen = guest.read(23);
+            guest.nextAsked();
+            memory.placeRun(guest.block, 3 * PAGE, 40, run(guest, 3, 40, 1), 8, PAGE + 8);
+            assertThat(isPage(get(seen), 23, 1)).isTrue();
+            assertThat(memory.report().pending()).isZero();
+            for (int page = 0; page < 64; page++) {
+                assertThat(guest.block.received().get(page)).isEqualTo(page >= 3 && page < 43);
+            }
+            for (int page = 3; page < 43; page++) {
+                assertThat(isPage(get(guest.read(page)), page, 1)).isTrue();
+            }
+        }
+    }
+
+    @Test
+    void runLeavesWhatIsThereAsItIs() throws Exception {
+        try (PagedGuest guest = PagedGuest.of(64);
+                UffdIncomingMemory memory = guest.memory()) {
+            memory.start(guest);
+            memory.place(guest.block, 5 * PAGE, guest.page(5, 1), 0);
+            get(guest.write(5, 0, 42));
+            guest.ram.writePages(20 * PAGE, 1, PAGE, guest.page(20, 1), 0, PAGE); // Nobody knows of this one.
+            Future<long[]> seen = guest.read(21);
+            guest.nextAsked();
+
+            memory.placeRun(guest.block, 0, 32, run(guest, 0, 32, 2), 8, PAGE + 8);
+            assertThat(isPage(get(seen), 21, 2)).isTrue();
+            assertThat(guest.wordInFile(5, 0)).isEqualTo(42);
+            assertThat(guest.wordInFile(5, 8)).isEqualTo(word(5, 1, 8));
+            assertThat(isPage(get(guest.read(20)), 20, 1)).isTrue();
+            for (int page : new int[] {0, 4, 6, 19, 31}) {
+                assertThat(isPage(get(guest.read(page)), page, 2)).isTrue();
+            }
+            assertThat(guest.block.received().cardinality()).isEqualTo(32);
+        }
+    }
+
+    @Test
+    void runBeyondTheBlockIsRefused() throws Exception {
+        try (PagedGuest guest = PagedGuest.of(16);
+                UffdIncomingMemory memory = guest.memory()) {
+            memory.start(guest);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> memory.placeRun(guest.block, 15 * PAGE, 2, run(guest, 15, 2, 1), 8, PAGE + 8));
         }
     }
 

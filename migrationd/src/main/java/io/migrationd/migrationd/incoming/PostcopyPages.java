@@ -83,14 +83,10 @@ final class PostcopyPages implements RamRecordHandler<IncomingBlock> {
         boolean small = block.hostPageBytes() == pageSizeBytes;
         if (small) {
             requireNoneCollected(block, address);
+            memory.placeRun(block, address, count, source, position, stride);
         }
-        for (int i = 0; i < count; i++) {
-            long at = address + (long) i * pageSizeBytes;
-            if (small) {
-                memory.place(block, at, source, position + (long) i * stride);
-            } else {
-                collect(block, at, source, position + (long) i * stride);
-            }
+        for (int i = 0; i < count && !small; i++) {
+            collect(block, address + (long) i * pageSizeBytes, source, position + (long) i * stride);
         }
         counted(counts.normal, count);
     }

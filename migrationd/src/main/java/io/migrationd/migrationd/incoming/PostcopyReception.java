@@ -163,6 +163,7 @@ final class PostcopyReception implements AutoCloseable {
                 memory,
                 request.recovery().deadPeerMillis());
         try (Links.Watch _ = request.links().watch(connection.channel(), watch::verdict)) {
+            connection.channel().keepInputShort();
             connection.channel().serveDirectly();
             reader.readToEnd(connection, watch);
             connections.requireWord();

@@ -59,6 +59,12 @@ public interface MigrationChannel extends AutoCloseable {
     void keepQueueShort(int mostBuffers);
 
     /**
+     * From now on the peer sends little ahead of who reads here, as far as that costs no throughput: its next page
+     * waits behind all that is on its way. For the destination of a postcopy. TCP only.
+     */
+    default void keepInputShort() {}
+
+    /**
      * From now on whoever reads or writes does so with the socket itself, and no event loop stands between: for
      * postcopy, where every hand-over is on the way of a page that somebody waits for. Blocks until the socket has
      * taken what was sent before; not for an event loop. While nobody reads, the end is noticed for {@link #whenEnded}

@@ -39,6 +39,7 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
     private final DuplexChannel channel;
     private final String peer;
     private final long stallTimeoutMillis;
+    private final long roundTripMicros;
     private final ReceiveQueue received;
 
     private final ReentrantLock lock = new ReentrantLock();
@@ -67,6 +68,7 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
         this.channel = channel;
         this.peer = peer;
         this.stallTimeoutMillis = stallTimeoutMillis;
+        this.roundTripMicros = LinkOptions.roundTripMicros(channel);
         // On the event loop, behind the channelRead that has just switched it off: the order decides who wins.
         this.received = new ReceiveQueue(() -> channel.eventLoop().execute(this::resumeReading));
     }
@@ -415,6 +417,11 @@ final class NettyChannel extends ChannelInboundHandlerAdapter implements Migrati
             lock.unlock();
         }
         channel.eventLoop().execute(() -> LinkOptions.keepQueueShort(channel));
+    }
+
+    @Override
+    public void keepInputShort() {
+        LinkOptions.keepInputShort(channel, roundTripMicros);
     }
 
     @Override
