@@ -128,8 +128,8 @@ public final class TargetMachine {
         QemuFact fact = now.fact();
         boolean restarted = before.fact().status() == QemuStatus.UNKNOWN;
         if (fact.isLoaded()) {
+            // Not written: the guest may be standing still, and a restarted daemon hears it from QEMU again.
             move(TargetPhase.LOADED);
-            write();
             send(new PeerMessage.Loaded(fact.status()));
             if (fact.status() == QemuStatus.POSTCOPY_PAUSED) {
                 send(new PeerMessage.Paused());
