@@ -194,6 +194,7 @@ abstract class MoveLoop<S> implements AutoCloseable {
                 default -> perform(action);
             }
         }
+        announced(before, event, step.next());
     }
 
     private long untilTimer() {
@@ -227,6 +228,9 @@ abstract class MoveLoop<S> implements AutoCloseable {
 
     /** The state has changed, its actions come next. */
     abstract void stepped(S before, MoveEvent event, S next);
+
+    /** The actions are done: what only tells others, which the guest need not wait for while it stands still. */
+    abstract void announced(S before, MoveEvent event, S next);
 
     abstract void note(String text);
 

@@ -23,6 +23,8 @@ interface MoveParts {
 
     RescueTools rescues();
 
+    Rehearsal rehearsal();
+
     GuestBook book();
 
     PeerLine.Dialing dialing();

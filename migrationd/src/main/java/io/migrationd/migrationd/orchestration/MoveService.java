@@ -182,8 +182,11 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         return this;
     }
 
-    synchronized void started(TargetMove move) {
-        targets.put(move.id(), move);
+    void started(TargetMove move) {
+        synchronized (this) {
+            targets.put(move.id(), move);
+        }
+        parts.rehearsal().holdOnce(move.job().order());
     }
 
     private @Nullable SourceMove startSource(SourceJob job, SourceState state, MoveEvent first, boolean tellOfSession) {
@@ -205,6 +208,9 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
         }
         move.start(first);
         line.join(move, tellOfSession);
+        if (first instanceof MoveEvent.Start) {
+            parts.rehearsal().holdOnce(job.order());
+        }
         return move;
     }
 

@@ -123,6 +123,7 @@ public final class QemuMoves implements AutoCloseable {
         private final DefinedGuests book;
         private final DefinedIncoming starter;
         private final Reports reports;
+        private final Rehearsal rehearsal;
 
         Parts(Setup setup, PeerLinks links, EventSink events, JournalStore store) throws IOException {
             this.setup = setup;
@@ -130,6 +131,7 @@ public final class QemuMoves implements AutoCloseable {
             this.events = events;
             this.store = store;
             this.relays = new DaemonRelays(setup.runtime().resolve("moves"));
+            this.rehearsal = new Rehearsal(setup.runtime().resolve("rehearsal"));
             Path runRoot = setup.runtime().resolve("qemu");
             Files.createDirectories(runRoot);
             this.book = new DefinedGuests(
@@ -165,6 +167,11 @@ public final class QemuMoves implements AutoCloseable {
         @Override
         public IncomingProcess.Starter starter() {
             return starter;
+        }
+
+        @Override
+        public Rehearsal rehearsal() {
+            return rehearsal;
         }
 
         @Override

@@ -314,6 +314,15 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
             episode();
         }
         recorder.phase(next.phase().name());
+        // Something follows from a new phase that QEMU may have said already.
+        nextLookNanos = System.nanoTime();
+    }
+
+    @Override
+    void announced(SourceState before, MoveEvent event, SourceState next) {
+        if (before.phase() == next.phase()) {
+            return;
+        }
         log.atInfo()
                 .addKeyValue("move", id())
                 .addKeyValue("guest", job.order().guest())
@@ -326,8 +335,6 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
                         job.order().guest(),
                         "MOVE_PHASE",
                         Map.of("phase", MoveWords.word(next.phase()), "role", "source"));
-        // Something follows from a new phase that QEMU may have said already.
-        nextLookNanos = System.nanoTime();
     }
 
     private void episode() {

@@ -145,7 +145,9 @@ final class TargetMove extends MoveLoop<TargetState> {
             return;
         }
         TargetPhase phase = state().phase();
-        boolean quick = phase == TargetPhase.GRANTED || phase == TargetPhase.STARTING || phase == TargetPhase.LOADED;
+        // Not LOADED: the grant comes next, and must not find this thread asking QEMU; what QEMU has to say is an
+        // event.
+        boolean quick = phase == TargetPhase.GRANTED || phase == TargetPhase.STARTING;
         nextLookNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(quick ? QUICK_LOOK_MILLIS : LOOK_MILLIS);
         QemuHandle asked = qemu;
         if (phase == TargetPhase.NONE || phase == TargetPhase.PREPARING || phase == TargetPhase.ENDED) {
@@ -198,6 +200,16 @@ final class TargetMove extends MoveLoop<TargetState> {
             return;
         }
         recorder.phase(next.phase().name());
+        if (next.phase() != TargetPhase.LOADED) {
+            nextLookNanos = System.nanoTime();
+        }
+    }
+
+    @Override
+    void announced(TargetState before, MoveEvent event, TargetState next) {
+        if (before.phase() == next.phase()) {
+            return;
+        }
         log.atInfo()
                 .addKeyValue("move", id())
                 .addKeyValue("guest", job.guest())
@@ -207,7 +219,6 @@ final class TargetMove extends MoveLoop<TargetState> {
                 .log("move: phase changed");
         services.events()
                 .event(job.guest(), "MOVE_PHASE", Map.of("phase", MoveWords.word(next.phase()), "role", "destination"));
-        nextLookNanos = System.nanoTime();
     }
 
     @Override
