@@ -23,7 +23,7 @@ final class GuestFarm implements AutoCloseable {
 
     /** Its output goes to {@code farm.log} in {@code folder}. */
     static GuestFarm start(Path folder) throws IOException {
-        return new GuestFarm(new ProcessBuilder(JavaCommand.of("256m", GuestFarmMain.class.getName()))
+        return new GuestFarm(new ProcessBuilder(JavaCommand.ofGuest("256m", GuestFarmMain.class.getName()))
                 .redirectErrorStream(true)
                 .redirectOutput(folder.resolve("farm.log").toFile())
                 .start());

@@ -44,7 +44,7 @@ public final class SampleGuestProcess implements AutoCloseable {
     /** Starts a guest and waits until {@code daemon} knows it. */
     public static SampleGuestProcess start(DaemonProcess daemon, Path folder, String name, String... options)
             throws Exception {
-        List<String> command = JavaCommand.of(
+        List<String> command = JavaCommand.ofGuest(
                 "128m",
                 MAIN,
                 "sample-guest",

@@ -26,7 +26,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
@@ -37,7 +39,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * All moves of QEMU guests of this daemon: starts those that are asked for here, takes those that peers ask for, goes
- * on with what an earlier daemon has left. Any thread. Owns the thread {@code move-timer}, and the loops.
+ * on with what an earlier daemon has left. Any thread. Owns the threads {@code move-timer} and {@code move-news}, and
+ * the loops.
  */
 final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(MoveService.class);
@@ -46,11 +49,14 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     private static final int MOST_ENDED = 64;
     private static final Duration LINK_WAIT = Duration.ofSeconds(5);
     private static final long RETRY_PAUSE_MILLIS = 2_000;
+    private static final long NEWS_CLOSE_SECONDS = 2;
 
     private final MoveParts parts;
     private final PeerAnswers answers;
     private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().name("move-timer").daemon().factory());
+    private final ExecutorService announcer = Executors.newSingleThreadExecutor(
+            Thread.ofPlatform().name("move-news").daemon().factory());
     // Guarded by this.
     private final Map<String, PeerLine> lines = new LinkedHashMap<>();
     private final Map<String, SourceMove> sources = new LinkedHashMap<>();
@@ -81,6 +87,21 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
     @Override
     public EventSink events() {
         return parts.events();
+    }
+
+    @Override
+    public void announce(Runnable news) {
+        try {
+            announcer.execute(() -> {
+                try {
+                    news.run();
+                } catch (RuntimeException e) {
+                    log.atError().setCause(e).log("news of a move could not be told");
+                }
+            });
+        } catch (RejectedExecutionException e) {
+            news.run(); // The daemon stops: nobody waits any more.
+        }
     }
 
     @Override
@@ -452,10 +473,11 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
                 .addKeyValue("outcome", MoveWords.word(outcome.get()))
                 .log(move.message());
         parts.reports().write(move, outcome.get());
-        events().event(
+        // Behind its phases.
+        announce(() -> events().event(
                         move.job().order().guest(),
                         "MOVE_ENDED",
-                        Map.of("outcome", MoveWords.word(outcome.get()), "message", move.message()));
+                        Map.of("outcome", MoveWords.word(outcome.get()), "message", move.message())));
     }
 
     /** Between an attempt and the next one. */
@@ -620,6 +642,14 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
             } catch (Exception e) {
                 log.atError().setCause(e).log("not stopped cleanly");
             }
+        }
+        announcer.shutdown();
+        try {
+            if (!announcer.awaitTermination(NEWS_CLOSE_SECONDS, TimeUnit.SECONDS)) {
+                log.atWarn().log("the last news of moves is not told");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
         answers.close();
     }

@@ -8,6 +8,9 @@ interface MoveServices {
 
     EventSink events();
 
+    /** Tells others, in the order of the calls, on another thread: a guest that stands still does not wait for it. */
+    void announce(Runnable news);
+
     MoveRelays relays();
 
     IncomingProcess.Starter starter();

@@ -47,6 +47,8 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     private static final long LOOK_MILLIS = 100;
     /** While the guest stands still. */
     private static final long QUICK_LOOK_MILLIS = 10;
+    /** QEMU's event says when it has completed, and must not find this thread asking. */
+    private static final long FINISHING_LOOK_MILLIS = 50;
 
     private static final String CAPABILITY_PREFIX = "capability.";
     private static final String PARAMETER_PREFIX = "parameter.";
@@ -253,7 +255,8 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
 
     private static long lookMillis(SourcePhase phase) {
         return switch (phase) {
-            case GATE, STOPPING, SWITCHING, FINISHING, PACKAGING -> QUICK_LOOK_MILLIS;
+            case GATE, STOPPING, SWITCHING, PACKAGING -> QUICK_LOOK_MILLIS;
+            case FINISHING -> FINISHING_LOOK_MILLIS;
             case NEW, PREPARING, MOVING, RELEASED, PAGING, RECOVERING, CLOSING, RETURNING, ABORTING, STRANDED, ENDED ->
                 LOOK_MILLIS;
         };
@@ -323,18 +326,20 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         if (before.phase() == next.phase()) {
             return;
         }
-        log.atInfo()
-                .addKeyValue("move", id())
-                .addKeyValue("guest", job.order().guest())
-                .addKeyValue("from", before.phase())
-                .addKeyValue("to", next.phase())
-                .addKeyValue("event", event)
-                .log("move: phase changed");
-        services.events()
-                .event(
-                        job.order().guest(),
-                        "MOVE_PHASE",
-                        Map.of("phase", MoveWords.word(next.phase()), "role", "source"));
+        services.announce(() -> {
+            log.atInfo()
+                    .addKeyValue("move", id())
+                    .addKeyValue("guest", job.order().guest())
+                    .addKeyValue("from", before.phase())
+                    .addKeyValue("to", next.phase())
+                    .addKeyValue("event", event)
+                    .log("move: phase changed");
+            services.events()
+                    .event(
+                            job.order().guest(),
+                            "MOVE_PHASE",
+                            Map.of("phase", MoveWords.word(next.phase()), "role", "source"));
+        });
     }
 
     private void episode() {

@@ -210,15 +210,20 @@ final class TargetMove extends MoveLoop<TargetState> {
         if (before.phase() == next.phase()) {
             return;
         }
-        log.atInfo()
-                .addKeyValue("move", id())
-                .addKeyValue("guest", job.guest())
-                .addKeyValue("from", before.phase())
-                .addKeyValue("to", next.phase())
-                .addKeyValue("event", event)
-                .log("move: phase changed");
-        services.events()
-                .event(job.guest(), "MOVE_PHASE", Map.of("phase", MoveWords.word(next.phase()), "role", "destination"));
+        services.announce(() -> {
+            log.atInfo()
+                    .addKeyValue("move", id())
+                    .addKeyValue("guest", job.guest())
+                    .addKeyValue("from", before.phase())
+                    .addKeyValue("to", next.phase())
+                    .addKeyValue("event", event)
+                    .log("move: phase changed");
+            services.events()
+                    .event(
+                            job.guest(),
+                            "MOVE_PHASE",
+                            Map.of("phase", MoveWords.word(next.phase()), "role", "destination"));
+        });
     }
 
     @Override
