@@ -643,6 +643,7 @@ final class MoveService implements MoveOperations, MoveServices, AutoCloseable {
                 log.atError().setCause(e).log("not stopped cleanly");
             }
         }
+        parts.rehearsal().close();
         announcer.shutdown();
         try {
             if (!announcer.awaitTermination(NEWS_CLOSE_SECONDS, TimeUnit.SECONDS)) {

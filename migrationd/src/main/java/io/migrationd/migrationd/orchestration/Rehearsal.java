@@ -22,12 +22,14 @@ import io.migrationd.migrationd.peer.PeerWordCodec;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -37,12 +39,13 @@ import org.slf4j.LoggerFactory;
  * wait for that. Held once in a daemon's life, on a thread {@code move-rehearsal}, when its first move begins, which is
  * seconds before that guest stops. Touches nothing but a journal of its own.
  */
-final class Rehearsal {
+final class Rehearsal implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Rehearsal.class);
 
     /** The compiler takes what was called 200 times; a round writes some nine times. */
     private static final int ROUNDS = 60;
 
+    private static final Duration JOIN = Duration.ofSeconds(2);
     private static final long MOST_NANOS = TimeUnit.SECONDS.toNanos(2);
 
     private static final MoveSettings SETTINGS =
@@ -62,6 +65,8 @@ final class Rehearsal {
 
     private final Path folder;
     private final AtomicBoolean held = new AtomicBoolean();
+    private volatile @Nullable Thread thread;
+    private volatile boolean closed;
 
     /** {@code folder} is made, and gone again afterwards. */
     Rehearsal(Path folder) {
@@ -71,7 +76,7 @@ final class Rehearsal {
     /** Begins, unless it was held before. */
     void holdOnce(MoveOrder order) {
         if (!held.getAndSet(true)) {
-            Thread.ofPlatform().name("move-rehearsal").daemon().start(() -> hold(order));
+            thread = Thread.ofPlatform().name("move-rehearsal").daemon().start(() -> hold(order));
         }
     }
 
@@ -95,7 +100,7 @@ final class Rehearsal {
         try (MoveJournal journal = MoveJournal.open(folder.resolve("moves.db"), folder);
                 JournalStore store = new JournalStore(journal)) {
             for (int round = 0; round < rounds; round++) {
-                if (System.nanoTime() - giveUp > 0) {
+                if (closed || System.nanoTime() - giveUp > 0) {
                     return round;
                 }
                 UUID id = UUID.randomUUID();
@@ -105,6 +110,20 @@ final class Rehearsal {
             return rounds;
         } finally {
             remove();
+        }
+    }
+
+    /** Ends it after the round that it is in, and waits for that. */
+    @Override
+    public void close() {
+        closed = true;
+        Thread running = thread;
+        try {
+            if (running != null && !running.join(JOIN)) {
+                log.atWarn().log("the rehearsal does not end");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

@@ -173,17 +173,18 @@ final class PostcopySender {
 
     /** A PART of what was asked for, in as few system calls as possible. {@link #run} holds the first page. */
     private void sendRequested() throws IOException {
+        long start = stream.position();
         stream.beginPart();
         do {
             writer.writeUrgent(out, run);
             postcopy.counters().urgentPages.addAndGet(run.pageCount());
-        } while (claimRequested());
+        } while (stream.position() - start < PART_BYTES && claimRequested());
         stream.endPart();
         parts.ram().publishRemaining();
         if (!firstSent) {
             firstSent();
         }
-        if (postcopy.pages().pageCount() == 0) {
+        if (postcopy.pages().pageCount() == 0 || !postcopy.queue().isEmpty()) {
             postcopy.wakeup().raise();
         }
     }
