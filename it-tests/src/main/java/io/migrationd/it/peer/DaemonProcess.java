@@ -57,8 +57,9 @@ public final class DaemonProcess implements AutoCloseable {
                     QmpClient.connectWhenUp("migrationd", runtime.resolve("control.sock"), process, START_DEADLINE);
             return new DaemonProcess(runtime, state, process, qmp);
         } catch (Exception e) {
+            String facts = process.facts() + "\n" + process.threads();
             process.close();
-            throw e;
+            throw new IOException("the daemon does not answer: %s; %s".formatted(e.getMessage(), facts), e);
         }
     }
 

@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 /** The migration verbs of one guest, the same for a QEMU and for a guest of our daemon. */
 public final class MigrationControl {
     private static final Set<String> ENDS = Set.of("completed", "failed", "cancelled");
+    private static final String PAUSED = "postcopy-paused";
 
     private final QmpClient qmp;
     private final Map<String, ?> common;
@@ -142,6 +143,10 @@ public final class MigrationControl {
 
     /** Waits until the status is {@code wanted}; another final status ends the wait at once. */
     public void awaitStatus(String wanted, Duration deadline) throws Exception {
+        if (wanted.equals(PAUSED) && common.isEmpty()) {
+            awaitPaused(deadline);
+            return;
+        }
         Await.until(
                 "migration status " + wanted,
                 deadline,
@@ -153,6 +158,21 @@ public final class MigrationControl {
                     return status.equals(wanted);
                 },
                 this::facts);
+    }
+
+    /**
+     * By the event alone. A QEMU whose guest takes an interrupt while the page of its stack is missing holds its own
+     * lock until that page comes, and answers nothing in band.
+     */
+    private void awaitPaused(Duration deadline) throws Exception {
+        JsonNode last = qmp.awaitLastEvent(
+                "MIGRATION",
+                data -> data.path("status").asText().equals(PAUSED)
+                        || ENDS.contains(data.path("status").asText()),
+                deadline);
+        if (!last.path("data").path("status").asText().equals(PAUSED)) {
+            throw new IOException("expected migration status %s, got %s".formatted(PAUSED, last));
+        }
     }
 
     /** Waits until the dirty log was read {@code passes} times: the guest's own writes are being sent by then. */

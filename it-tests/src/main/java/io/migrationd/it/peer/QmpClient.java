@@ -135,6 +135,18 @@ public final class QmpClient implements AutoCloseable {
                         .findFirst());
     }
 
+    /** Waits until the last event of that name so far is one whose data {@code wanted} accepts. */
+    public JsonNode awaitLastEvent(String name, Predicate<JsonNode> wanted, Duration deadline)
+            throws IOException, TimeoutException, InterruptedException {
+        return await(
+                "such event " + name,
+                deadline,
+                () -> events.reversed().stream()
+                        .filter(event -> event.path("event").asText().equals(name))
+                        .findFirst()
+                        .filter(event -> wanted.test(event.path("data"))));
+    }
+
     /** Names and data of the last events, for messages. */
     public synchronized String lastEvents() {
         return events.stream()

@@ -286,7 +286,7 @@ public final class ControlServer implements AutoCloseable {
         }
     }
 
-    private void connect(Listener listener, AFUNIXSocketChannel channel, Peer peer, Role role) {
+    private void connect(Listener listener, AFUNIXSocketChannel channel, Peer peer, Role role) throws IOException {
         QmpConnection connection = new QmpConnection(
                 ++connectionCount,
                 channel,
@@ -318,11 +318,7 @@ public final class ControlServer implements AutoCloseable {
             return;
         }
         meters.controlClients(clients.size());
-        try {
-            connection.close();
-        } catch (IOException e) {
-            log.atWarn().setCause(e).addKeyValue("client", connection).log("client's socket was not closed cleanly");
-        }
+        connection.close();
         log.atDebug().addKeyValue("client", connection).log("client disconnected");
     }
 

@@ -5,15 +5,21 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.migrationd.migrationd.control.CommandException.ErrorClass;
 import io.migrationd.migrationd.metrics.Meters;
 import io.migrationd.migrationd.metrics.Meters.CommandOutcome;
+import io.migrationd.postcopy.os.DirectSocket;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.newsclub.net.unix.AFUNIXSocketChannel;
+import org.newsclub.net.unix.FileDescriptorCast;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,7 +38,10 @@ final class QmpConnection implements EventHub.Subscriber {
     /** Commands read and not yet answered, once out-of-band execution is on. */
     static final int MAX_IN_FLIGHT = 8;
 
-    private static final int INPUT_BYTES = 16 * 1024;
+    private static final int BUFFER_BYTES = 16 * 1024;
+
+    /** For a client that does not read; what waits for it is bounded, its patience need not be. */
+    private static final long STALL_MILLIS = TimeUnit.DAYS.toMillis(1);
 
     /** What a connection needs of its server. {@code ended} is called once, from any thread, and must not block. */
     record Setting(
@@ -47,6 +56,7 @@ final class QmpConnection implements EventHub.Subscriber {
 
     private final long number;
     private final AFUNIXSocketChannel channel;
+    private final DirectSocket socket;
     private final Peer peer;
     private final Role role;
     private final Setting setting;
@@ -57,7 +67,7 @@ final class QmpConnection implements EventHub.Subscriber {
 
     // Guarded by this.
     private final Deque<QmpRequest> requests = new ArrayDeque<>();
-    private final Deque<ByteBuffer> outgoing = new ArrayDeque<>();
+    private final Deque<byte[]> outgoing = new ArrayDeque<>();
     private long outgoingBytes;
     private int inFlight;
     private boolean outOfBand;
@@ -68,10 +78,16 @@ final class QmpConnection implements EventHub.Subscriber {
 
     private boolean closed;
 
-    /** {@code channel} is in blocking mode: in the other, junixsocket 2.10.1 cannot tell the end of input. */
-    QmpConnection(long number, AFUNIXSocketChannel channel, Peer peer, Role role, Setting setting) {
+    /**
+     * Takes the channel over, which is never read nor written by its own methods: junixsocket 2.10.1 closes it when a
+     * write fails, under a thread that is about to read; and that one then reads what another client says, which got
+     * the same descriptor.
+     */
+    QmpConnection(long number, AFUNIXSocketChannel channel, Peer peer, Role role, Setting setting) throws IOException {
         this.number = number;
         this.channel = channel;
+        this.socket = new DirectSocket(
+                FileDescriptorCast.using(channel.getFileDescriptor()).as(Integer.class));
         this.peer = peer;
         this.role = role;
         this.setting = setting;
@@ -97,14 +113,22 @@ final class QmpConnection implements EventHub.Subscriber {
     }
 
     /** Ends the threads; that of the commands after the one that it runs. */
-    void close() throws IOException {
+    void close() {
         setting.events().unsubscribe(this);
         synchronized (this) {
             closed = true;
             notifyAll();
         }
-        // Wakes reads and writes that block.
-        channel.close();
+        socket.stop(this::closeChannel);
+    }
+
+    /** Neither thread uses the descriptor any more. */
+    private void closeChannel() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            log.atWarn().setCause(e).addKeyValue("client", this).log("client's socket was not closed cleanly");
+        }
     }
 
     private Thread thread(String prefix, IoLoop loop) {
@@ -130,9 +154,10 @@ final class QmpConnection implements EventHub.Subscriber {
 
     private void readAll() throws IOException, InterruptedException {
         JsonFramer framer = new JsonFramer(setting.maxMessageBytes(), Json.MAX_NESTING);
-        ByteBuffer input = ByteBuffer.allocate(INPUT_BYTES);
-        while (channel.read(input) >= 0) {
-            input.flip();
+        MemorySegment memory = Arena.ofAuto().allocate(BUFFER_BYTES);
+        ByteBuffer input = memory.asByteBuffer();
+        for (int count = socket.receive(memory); count > 0; count = socket.receive(memory)) {
+            input.limit(count).position(0);
             while (awaitRoom()) {
                 JsonFramer.Frame frame = framer.next(input);
                 if (frame == null) {
@@ -140,7 +165,6 @@ final class QmpConnection implements EventHub.Subscriber {
                 }
                 accept(frame);
             }
-            input.clear();
         }
         synchronized (this) {
             inputEnded = true;
@@ -297,20 +321,23 @@ final class QmpConnection implements EventHub.Subscriber {
     // ---- writing ----
 
     private void writeAll() throws IOException, InterruptedException {
-        for (ByteBuffer line = nextLine(); line != null; line = nextLine()) {
-            while (line.hasRemaining()) {
-                channel.write(line);
+        MemorySegment memory = Arena.ofAuto().allocate(BUFFER_BYTES);
+        for (byte[] line = nextLine(); line != null; line = nextLine()) {
+            for (int done = 0; done < line.length; done += BUFFER_BYTES) {
+                int count = Math.min(BUFFER_BYTES, line.length - done);
+                MemorySegment.copy(line, done, memory, ValueLayout.JAVA_BYTE, 0, count);
+                socket.send(memory, count, STALL_MILLIS, _ -> {});
             }
             synchronized (this) {
                 outgoing.poll();
-                outgoingBytes -= line.limit();
+                outgoingBytes -= line.length;
             }
         }
         end("it ended the connection");
     }
 
     /** Stays in the queue until it is written, so that it counts. */
-    private synchronized @Nullable ByteBuffer nextLine() throws InterruptedException {
+    private synchronized byte @Nullable [] nextLine() throws InterruptedException {
         while (outgoing.isEmpty() && !closed && !answered) {
             wait();
         }
@@ -336,7 +363,7 @@ final class QmpConnection implements EventHub.Subscriber {
             if (!outgoing.isEmpty() && outgoingBytes + line.length > setting.maxOutgoingBytes()) {
                 return false;
             }
-            outgoing.add(ByteBuffer.wrap(line));
+            outgoing.add(line);
             outgoingBytes += line.length;
             notifyAll();
         }

@@ -1,5 +1,6 @@
 package io.migrationd.migrationd.link;
 
+import io.migrationd.postcopy.os.DirectSocket;
 import io.migrationd.protocol.wire.ChunkSource;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;

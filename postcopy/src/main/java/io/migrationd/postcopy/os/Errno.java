@@ -19,8 +19,10 @@ public final class Errno {
     public static final int ENOTTY = 25;
     public static final int EFBIG = 27;
     public static final int ENOSPC = 28;
+    public static final int EPIPE = 32;
     public static final int ENOSYS = 38;
     public static final int EOPNOTSUPP = 95;
+    public static final int ENOTCONN = 107;
 
     private Errno() {}
 
@@ -44,8 +46,10 @@ public final class Errno {
             case ENOTTY -> "ENOTTY (unknown ioctl)";
             case EFBIG -> "EFBIG (file too large)";
             case ENOSPC -> "ENOSPC (no space left)";
+            case EPIPE -> "EPIPE (the peer reads no more)";
             case ENOSYS -> "ENOSYS (not in this kernel)";
             case EOPNOTSUPP -> "EOPNOTSUPP (not supported)";
+            case ENOTCONN -> "ENOTCONN (not connected)";
             default -> "errno " + errno;
         };
     }

@@ -5,7 +5,9 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.MemorySegment;
 
-/** recv(2) and send(2) on a connected stream socket that stays its owner's. Neither call ever waits. Any thread. */
+/**
+ * recv(2), send(2) and shutdown(2) on a connected stream socket that stays its owner's. None ever waits. Any thread.
+ */
 public final class StreamSocket {
     /** Nothing to read, or no room to write: poll(2) tells when there is. */
     public static final long NOT_READY = -1;
@@ -16,6 +18,9 @@ public final class StreamSocket {
             NativeFunction.of("recv", JAVA_LONG, JAVA_INT, NativeFunction.WORD, NativeFunction.WORD, JAVA_INT);
     private static final NativeFunction SEND =
             NativeFunction.of("send", JAVA_LONG, JAVA_INT, NativeFunction.WORD, NativeFunction.WORD, JAVA_INT);
+
+    private static final int SHUT_RDWR = 2;
+    private static final NativeFunction SHUTDOWN = NativeFunction.of("shutdown", JAVA_INT, JAVA_INT, JAVA_INT);
 
     private StreamSocket() {}
 
@@ -31,6 +36,14 @@ public final class StreamSocket {
                 "send",
                 fd,
                 SEND.call(fd, Libc.address(buffer, offset, lengthBytes), lengthBytes, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+
+    /** Ends both directions. One that the peer has ended already is left as it is. */
+    public static void shutdown(int fd) throws ErrnoException {
+        long result = SHUTDOWN.call(fd, SHUT_RDWR);
+        if (result < 0 && result != -Errno.ENOTCONN) {
+            throw Libc.failure("shutdown", result, "fd=" + fd);
+        }
     }
 
     private static long answer(String call, int fd, long result) throws ErrnoException {

@@ -1,16 +1,22 @@
 package io.migrationd.migrationd.guest.process;
 
+import io.migrationd.postcopy.os.Descriptor;
+import io.migrationd.postcopy.os.DirectSocket;
+import io.migrationd.postcopy.os.Libc;
 import io.migrationd.protocol.wire.ProtocolException;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.FileDescriptor;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.net.SocketTimeoutException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.newsclub.net.unix.AFUNIXSocket;
 import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.newsclub.net.unix.FileDescriptorCast;
@@ -19,18 +25,25 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Lines and payloads over the guest socket, for both ends. One thread reads and one writes; {@link #shutdown} may come
- * from any thread and wakes both. The reading thread closes, after the writer has ended: closing under a thread in a
- * native call would let it go on with a number that already means another file.
+ * from any thread and wakes both. The reading thread closes.
+ *
+ * <p>Closing under a thread in a native call would let it go on with a number that already means another file, and
+ * junixsocket 2.10.1 closes by itself when a read or a write fails. So the reader alone uses its descriptor, and all
+ * others a second one.
  */
 public final class GuestChannel implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(GuestChannel.class);
     private static final int ANCILLARY_BYTES = 4096;
     private static final int NO_DEADLINE = 0;
     private static final long NANOS_PER_MILLI = 1_000_000;
+    /** For a side that does not read: it may be stopped by a debugger. */
+    private static final long STALL_MILLIS = TimeUnit.DAYS.toMillis(1);
 
     private final AFUNIXSocket socket;
     private final InputStream in;
-    private final OutputStream out;
+    private final DirectSocket out;
+    private final Descriptor outDescriptor;
+    private final MemorySegment outgoing = Arena.ofAuto().allocate(16 << 10);
     private final byte[] buffer = new byte[64 << 10];
     private final ReceivedDescriptors descriptors = new ReceivedDescriptors();
     private int position;
@@ -44,7 +57,14 @@ public final class GuestChannel implements AutoCloseable {
     public GuestChannel(AFUNIXSocket socket) throws IOException {
         this.socket = socket;
         this.in = socket.getInputStream();
-        this.out = socket.getOutputStream();
+        int descriptor = FileDescriptorCast.using(socket.getFileDescriptor()).as(Integer.class);
+        this.outDescriptor = new Descriptor(Libc.dup(descriptor));
+        try {
+            this.out = new DirectSocket(outDescriptor.number());
+        } catch (IOException e) {
+            outDescriptor.close();
+            throw e;
+        }
     }
 
     /** Connects to a daemon. */
@@ -68,7 +88,7 @@ public final class GuestChannel implements AutoCloseable {
         }
         // They leave with the next write, so with the first bytes of the line.
         socket.setOutboundFileDescriptors(outbound);
-        write(new GuestMessage.Hello(hello), new byte[0]);
+        socket.getOutputStream().write(encode(new GuestMessage.Hello(hello), 0));
     }
 
     /** From now on descriptors are taken in, and every read ends at {@code deadlineNanos} of the monotonic clock. */
@@ -176,32 +196,39 @@ public final class GuestChannel implements AutoCloseable {
 
     /** Writes a message and the bytes that follow it. Blocks while the other side does not read. */
     public void write(GuestMessage message, byte[] payload) throws IOException {
-        byte[] line = GuestMessageCodec.encode(message, payload.length);
-        if (line.length > GuestProtocol.MAX_LINE_BYTES || payload.length > GuestProtocol.MAX_PAYLOAD_BYTES) {
+        byte[] line = encode(message, payload.length);
+        send(line);
+        send(payload);
+    }
+
+    private static byte[] encode(GuestMessage message, int payloadBytes) throws IOException {
+        byte[] line = GuestMessageCodec.encode(message, payloadBytes);
+        if (line.length > GuestProtocol.MAX_LINE_BYTES || payloadBytes > GuestProtocol.MAX_PAYLOAD_BYTES) {
             throw new IOException("a message of %d bytes with %d bytes of payload is above the limits of %d and %d"
                     .formatted(
-                            line.length,
-                            payload.length,
-                            GuestProtocol.MAX_LINE_BYTES,
-                            GuestProtocol.MAX_PAYLOAD_BYTES));
+                            line.length, payloadBytes, GuestProtocol.MAX_LINE_BYTES, GuestProtocol.MAX_PAYLOAD_BYTES));
         }
-        out.write(line);
-        if (payload.length > 0) {
-            out.write(payload);
+        return line;
+    }
+
+    private void send(byte[] bytes) throws IOException {
+        int room = (int) outgoing.byteSize();
+        for (int done = 0; done < bytes.length; done += room) {
+            int count = Math.min(room, bytes.length - done);
+            MemorySegment.copy(bytes, done, outgoing, ValueLayout.JAVA_BYTE, 0, count);
+            out.send(outgoing, count, STALL_MILLIS, _ -> {});
         }
-        out.flush();
     }
 
     /** Ends both directions: a thread that reads or writes wakes. Any thread, any number of times. */
     public void shutdown() {
-        // By the channel: the JDK's own methods of an accepted socket believe that it is not connected.
-        endQuietly(() -> socket.getChannel().shutdownInput());
-        endQuietly(() -> socket.getChannel().shutdownOutput());
+        endQuietly(out::shutdown);
     }
 
     @Override
     public void close() {
         descriptors.close();
+        out.stop(outDescriptor::close);
         endQuietly(socket::close);
     }
 

@@ -1,9 +1,5 @@
-package io.migrationd.migrationd.link;
+package io.migrationd.postcopy.os;
 
-import io.migrationd.postcopy.os.ErrnoException;
-import io.migrationd.postcopy.os.EventFd;
-import io.migrationd.postcopy.os.PollSet;
-import io.migrationd.postcopy.os.StreamSocket;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
@@ -14,7 +10,7 @@ import java.util.function.LongConsumer;
  * reads, one writes, one looks whether the peer has ended; {@link #stop} wakes both by an eventfd, and the descriptor
  * is closed when neither uses it.
  */
-final class DirectSocket {
+public final class DirectSocket {
     private static final int SOCKET = 0;
 
     private final int fd;
@@ -29,7 +25,7 @@ final class DirectSocket {
     private Runnable closer = () -> {};
 
     /** {@code fd} stays its owner's, who closes it in the closer of {@link #stop}. */
-    DirectSocket(int fd) throws ErrnoException {
+    public DirectSocket(int fd) throws ErrnoException {
         this.fd = fd;
         this.doorbell = EventFd.open();
         this.readable = new PollSet(fd, doorbell.fd());
@@ -40,7 +36,7 @@ final class DirectSocket {
     }
 
     /** Waits for bytes; 0 when the peer has ended its side or this was stopped. */
-    int receive(MemorySegment into) throws IOException {
+    public int receive(MemorySegment into) throws IOException {
         if (!enter()) {
             return 0;
         }
@@ -66,7 +62,7 @@ final class DirectSocket {
      * @param taken told of every part the socket has taken
      * @throws IOException also when the peer has taken none for {@code stallTimeoutMillis}, or this was stopped
      */
-    void send(MemorySegment bytes, long length, long stallTimeoutMillis, LongConsumer taken) throws IOException {
+    public void send(MemorySegment bytes, long length, long stallTimeoutMillis, LongConsumer taken) throws IOException {
         if (!enter()) {
             throw new IOException("the connection was closed");
         }
@@ -90,7 +86,7 @@ final class DirectSocket {
      * Whether the peer has ended its side or the connection broke, though nobody reads and its last bytes may be
      * unread. Never waits; one thread.
      */
-    boolean hasPeerEnded() throws IOException {
+    public boolean hasPeerEnded() throws IOException {
         if (!enter()) {
             return true;
         }
@@ -112,9 +108,23 @@ final class DirectSocket {
     }
 
     /**
+     * Ends both directions: whoever reads this socket by any descriptor wakes. Nothing happens to one that was stopped.
+     */
+    public void shutdown() throws IOException {
+        if (!enter()) {
+            return;
+        }
+        try {
+            StreamSocket.shutdown(fd);
+        } finally {
+            leave();
+        }
+    }
+
+    /**
      * Wakes who waits. {@code whenUnused} runs once, when nobody uses the descriptor any more; the first call counts.
      */
-    void stop(Runnable whenUnused) {
+    public void stop(Runnable whenUnused) {
         boolean unused;
         synchronized (this) {
             if (stopped) {
