@@ -77,6 +77,11 @@ public final class MoveHost implements AutoCloseable {
         Files.writeString(folder.resolve("guests.d").resolve(guest + ".toml"), definition);
     }
 
+    /** Takes a definition back. */
+    public void forget(String guest) throws IOException {
+        Files.deleteIfExists(folder.resolve("guests.d").resolve(guest + ".toml"));
+    }
+
     /** SIGKILL, and waits until the daemon is gone. */
     public void kill() throws InterruptedException {
         daemon.kill();

@@ -44,10 +44,22 @@ final class MoveLab implements AutoCloseable {
     private final MoveHost a;
     private final MoveHost b;
     private final Path folder;
-    private final List<MovedGuest> guests = new ArrayList<>();
+    /** Behind the names of its guests; empty for who owns the daemons. */
+    private final String suffix;
 
-    private MoveLab(Path folder, QemuBinary sourceQemu, QemuBinary targetQemu, LinkProxy link, MoveHost a, MoveHost b) {
+    private final List<MovedGuest> guests = new ArrayList<>();
+    private int views;
+
+    private MoveLab(
+            Path folder,
+            String suffix,
+            QemuBinary sourceQemu,
+            QemuBinary targetQemu,
+            LinkProxy link,
+            MoveHost a,
+            MoveHost b) {
         this.folder = folder;
+        this.suffix = suffix;
         this.sourceQemu = sourceQemu;
         this.targetQemu = targetQemu;
         this.link = link;
@@ -68,12 +80,27 @@ final class MoveLab implements AutoCloseable {
         try {
             MoveHost a = MoveHost.start(
                     "a", folder.resolve("a"), MoveHost.freePort(), Map.of("b", "tcp:127.0.0.1:" + linkPort));
-            return new MoveLab(folder, sourceQemu, targetQemu, link, a, b);
+            return new MoveLab(folder, "", sourceQemu, targetQemu, link, a, b);
         } catch (Exception e) {
             b.close();
             link.close();
             throw e;
         }
+    }
+
+    /**
+     * The same daemons for a test that neither kills nor stops them: with guests of its own, the only ones that it ends
+     * and whose moves it looks at.
+     */
+    MoveLab view(QemuBinary source, QemuBinary target) throws IOException {
+        assumeTrue(source.path().isPresent(), source.hint());
+        assumeTrue(target.path().isPresent(), target.hint());
+        String number = Integer.toString(++views);
+        return new MoveLab(Files.createDirectories(folder.resolve("t" + number)), number, source, target, link, a, b);
+    }
+
+    private boolean isView() {
+        return !suffix.isEmpty();
     }
 
     LinkProxy link() {
@@ -105,7 +132,7 @@ final class MoveLab implements AutoCloseable {
                 new ArrayList<>(List.of("-accel", "tcg", "-nodefaults", "-display", "none", "-machine", MACHINE));
         machine.addAll(shape.qemuArguments(firmware));
         machine.addAll(more);
-        MovedGuest guest = MovedGuest.start(name, a, sourceQemu, b, targetQemu, machine, runner);
+        MovedGuest guest = MovedGuest.start(name + suffix, a, sourceQemu, b, targetQemu, machine, runner);
         guests.add(guest);
         guest.source().migration().cont();
         Scenario.awaitRound(SerialLog.of(guest.sourceSerial()), 2);
@@ -320,6 +347,12 @@ final class MoveLab implements AutoCloseable {
                     .as("two copies ran: %s", guest.facts())
                     .isEmpty();
         }
+        if (isView()) {
+            for (MoveHost host : List.of(a, b)) {
+                Await.until("end of all moves", DEADLINE, () -> allEnded(host), () -> moves(host));
+            }
+            return;
+        }
         for (MoveHost host : List.of(a, b)) {
             // By SIGTERM, as a JVM ends.
             assertThat(host.daemon().stop()).as(host.facts()).isEqualTo(128 + 15);
@@ -329,6 +362,15 @@ final class MoveLab implements AutoCloseable {
                 assertThat(journal.openMoves()).as(host.facts()).isEmpty();
             }
         }
+    }
+
+    private static boolean allEnded(MoveHost host) throws Exception {
+        for (JsonNode move : moves(host)) {
+            if (!move.has("outcome")) {
+                return false;
+            }
+        }
+        return true;
     }
 
     String facts() throws IOException {
@@ -341,16 +383,28 @@ final class MoveLab implements AutoCloseable {
 
     @Override
     public void close() throws Exception {
+        if (isView()) {
+            closeGuests();
+            for (MovedGuest guest : guests) {
+                a.forget(guest.name());
+                b.forget(guest.name());
+            }
+            return;
+        }
         try (link;
                 a;
                 b) {
-            for (MovedGuest guest : guests) {
-                guest.close();
-            }
+            closeGuests();
         }
         // A daemon that lived to its end may have begun something while the guests were closed.
         for (MovedGuest guest : guests) {
             guest.target().ifPresent(ProcessHandle::destroyForcibly);
+        }
+    }
+
+    private void closeGuests() throws Exception {
+        for (MovedGuest guest : guests) {
+            guest.close();
         }
     }
 }

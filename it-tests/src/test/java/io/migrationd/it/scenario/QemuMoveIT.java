@@ -10,11 +10,14 @@ import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QmpException;
 import io.migrationd.migrationd.sample.BootGuest;
 import io.migrationd.migrationd.sample.SerialLog;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -41,19 +44,57 @@ class QemuMoveIT {
         void run(MoveLab lab) throws Exception;
     }
 
-    private void inLab(QemuBinary source, QemuBinary target, Steps steps) throws Exception {
-        try (MoveLab lab = MoveLab.start(folder, source, target)) {
-            try {
-                steps.run(lab);
-                lab.assertSound();
-            } catch (Exception | AssertionError e) {
-                throw new AssertionError(e.getMessage() + "\n" + lab.facts(), e);
-            }
+    /** Two daemons for all tests that kill none; anew after a failure. */
+    private static @Nullable MoveLab shared;
+
+    private static int sharedLabs;
+
+    @TempDir
+    private static Path sharedFolder;
+
+    private static void inLab(QemuBinary source, QemuBinary target, Steps steps) throws Exception {
+        MoveLab all = shared;
+        if (all == null) {
+            all = MoveLab.start(sharedFolder.resolve("lab" + ++sharedLabs), QemuBinary.system(), QemuBinary.system());
+            shared = all;
+        }
+        try (MoveLab lab = all.view(source, target)) {
+            runSteps(lab, steps);
+        } catch (AssertionError e) {
+            shared = null;
+            all.close();
+            throw e;
         }
     }
 
-    private void inLab(Steps steps) throws Exception {
+    private static void inLab(Steps steps) throws Exception {
         inLab(QemuBinary.system(), QemuBinary.system(), steps);
+    }
+
+    /** With daemons that may be killed. */
+    private void inOwnLab(Steps steps) throws Exception {
+        try (MoveLab lab = MoveLab.start(folder, QemuBinary.system(), QemuBinary.system())) {
+            runSteps(lab, steps);
+        }
+    }
+
+    private static void runSteps(MoveLab lab, Steps steps) throws IOException {
+        try {
+            steps.run(lab);
+            lab.assertSound();
+        } catch (Exception | AssertionError e) {
+            throw new AssertionError(e.getMessage() + "\n" + lab.facts(), e);
+        }
+    }
+
+    @AfterAll
+    static void endSharedLab() throws Exception {
+        MoveLab lab = shared;
+        if (lab != null) {
+            try (lab) {
+                runSteps(lab, _ -> {});
+            }
+        }
     }
 
     /** 32 MiB that do not compress. */
@@ -268,7 +309,7 @@ class QemuMoveIT {
 
     @Test
     void cutsAgainAndAgainUntilTheEnd() throws Exception {
-        inLab(lab -> {
+        inOwnLab(lab -> {
             MovedGuest guest = lab.guest("web", calm());
             String id = lab.move(guest, SLOW_PRECOPY);
             lab.awaitTransferred(guest, 1 << 20);
@@ -315,7 +356,7 @@ class QemuMoveIT {
     @ParameterizedTest
     @EnumSource(Victims.class)
     void daemonsKilledInPrecopyLeaveTheGuestAtItsSource(Victims victims) throws Exception {
-        inLab(lab -> {
+        inOwnLab(lab -> {
             MovedGuest guest = lab.guest("web", calm());
             lab.move(guest, SLOW_PRECOPY);
             lab.awaitTransferred(guest, 2 << 20);
@@ -330,7 +371,7 @@ class QemuMoveIT {
     @ParameterizedTest
     @EnumSource(Victims.class)
     void moveIsTriedAgainWhenTheDaemonsAreBack(Victims victims) throws Exception {
-        inLab(lab -> {
+        inOwnLab(lab -> {
             MovedGuest guest = lab.guest("web", calm());
             Map<String, Object> how = new HashMap<>(SLOW_PRECOPY);
             how.put("retries", 2);
@@ -347,7 +388,7 @@ class QemuMoveIT {
 
     @Test
     void nextAttemptOutlivesTheDaemonThatHasPlannedIt() throws Exception {
-        inLab(lab -> {
+        inOwnLab(lab -> {
             MovedGuest guest = lab.guest("web", calm());
             Map<String, Object> how = new HashMap<>(SLOW_PRECOPY);
             how.put("retries", 3);
@@ -367,7 +408,7 @@ class QemuMoveIT {
     @ParameterizedTest
     @EnumSource(Victims.class)
     void daemonsKilledInPostcopyRecover(Victims victims) throws Exception {
-        inLab(lab -> {
+        inOwnLab(lab -> {
             MovedGuest guest = lab.guest("web", calm().touchingCold());
             String id = lab.move(guest, SLOW_POSTCOPY);
             lab.awaitPhase(guest, "paging");

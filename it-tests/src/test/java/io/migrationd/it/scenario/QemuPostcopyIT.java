@@ -17,13 +17,14 @@ import io.migrationd.it.scenario.PostcopyScenario.Comeback;
 import io.migrationd.it.scenario.Scenario.Transport;
 import io.migrationd.migrationd.sample.RamReport;
 import io.migrationd.migrationd.sample.SerialLog;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -36,10 +37,15 @@ import org.junit.jupiter.params.provider.MethodSource;
 @ExtendWith(RealPeerReport.class)
 @Timeout(120)
 class QemuPostcopyIT {
-    private static final String GUEST = "web01";
+    private static DaemonProcess daemon;
+    private static int guests;
+
     private static final long MEBIBYTE = 1 << 20;
     private static final QemuBinary SYSTEM = QemuBinary.system();
     private static final QemuBinary NEWER = QemuBinary.newer();
+
+    /** Its name at the daemon, which all tests share. */
+    private final String guest = "web" + ++guests;
 
     @TempDir
     private Path folder;
@@ -49,6 +55,16 @@ class QemuPostcopyIT {
     @FunctionalInterface
     private interface Steps {
         void run(DaemonProcess daemon) throws Exception;
+    }
+
+    @BeforeAll
+    static void startDaemon(@TempDir Path folder) throws Exception {
+        daemon = DaemonProcess.start(folder);
+    }
+
+    @AfterAll
+    static void stopDaemon() {
+        daemon.close();
     }
 
     @AfterEach
@@ -143,7 +159,7 @@ class QemuPostcopyIT {
                         daemon,
                         folder,
                         "unpark",
-                        GUEST,
+                        guest,
                         "--to",
                         uri,
                         "--postcopy",
@@ -189,7 +205,7 @@ class QemuPostcopyIT {
         scenario.assumeQemu();
         withDaemon(daemon -> {
             try (QemuProcess source = scenario.startSource(folder)) {
-                MigrationControl parked = daemon.park(GUEST);
+                MigrationControl parked = daemon.park(guest);
                 scenario.enable(parked);
                 scenario.enable(source.migration());
                 scenario.migrateByPostcopy(source.migration(), parked.incoming(parkUri(scenario)));
@@ -205,7 +221,7 @@ class QemuPostcopyIT {
         scenario.assumeQemu();
         withDaemon(daemon -> {
             try (QemuProcess source = scenario.startSource(folder)) {
-                MigrationControl parked = daemon.park(GUEST);
+                MigrationControl parked = daemon.park(guest);
                 scenario.enable(parked);
                 scenario.enable(source.migration());
                 BreakableLink link = linkTo(parked.incoming(parkUri(scenario)));
@@ -217,13 +233,12 @@ class QemuPostcopyIT {
         });
     }
 
+    /** Adds the daemon's log to a failure. */
     private void withDaemon(Steps steps) throws Exception {
-        try (DaemonProcess daemon = DaemonProcess.start(Files.createDirectories(folder.resolve("d")))) {
-            try {
-                steps.run(daemon);
-            } catch (Exception | AssertionError e) {
-                throw new AssertionError(e.getMessage() + "\n" + daemon.facts(), e);
-            }
+        try {
+            steps.run(daemon);
+        } catch (Exception | AssertionError e) {
+            throw new AssertionError(e.getMessage() + "\n" + daemon.facts(), e);
         }
     }
 
@@ -238,13 +253,13 @@ class QemuPostcopyIT {
     private Parked park(PostcopyScenario scenario, DaemonProcess daemon) throws Exception {
         QemuProcess source = scenario.startSource(folder);
         try {
-            MigrationControl parked = daemon.park(GUEST);
+            MigrationControl parked = daemon.park(guest);
             source.migration().enable("return-path");
             source.migration().migrate(parked.incoming(parkUri(scenario)));
             source.migration().awaitStatus("completed", DEADLINE);
             parked.awaitStatus("completed", DEADLINE);
             RamReport report = scenario.guest()
-                    .verify(daemon.parkedRam(GUEST, scenario.backend().blockName()));
+                    .verify(daemon.parkedRam(guest, scenario.backend().blockName()));
             assertThat(report.damage()).isEmpty();
             return new Parked(source, parked, report);
         } catch (Exception | AssertionError e) {
@@ -289,7 +304,7 @@ class QemuPostcopyIT {
                 .as("pages that the daemon asked for, in %s", info)
                 .isPositive();
         Path sent = source.saveMemory("sent", 0, scenario.guest().memoryBytes());
-        Path parkedRam = daemon.parkedRam(GUEST, scenario.backend().blockName());
+        Path parkedRam = daemon.parkedRam(guest, scenario.backend().blockName());
         assertThat(RamImages.difference(sent, parkedRam)).isEmpty();
         RamReport report = scenario.guest().verify(parkedRam);
         assertThat(report.damage()).isEmpty();

@@ -15,17 +15,22 @@ import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 /**
  * Damaged captures: whatever the bytes, the inspector ends with a result, in time and memory that the input bounds.
- * With {@code -Dmigrationd.fuzz.seconds=60} it runs that long, with a new seed; {@code -Dmigrationd.fuzz.seed} repeats
- * one.
+ * With {@code -Dmigrationd.fuzz.seconds=60} its two threads work that long together, with new seeds;
+ * {@code -Dmigrationd.fuzz.seed} repeats one.
  */
 @DisplayName("The inspector, given damaged captures,")
 class InspectorFuzzTest {
-    private static final int ROUNDS = 400;
+    private static final int THREADS = 2;
+    /** Of each thread. */
+    private static final int ROUNDS = 200;
+
     private static final long MAX_ALLOCATED_BYTES = 128L << 20;
     /** Lines are garbage as soon as they are shown, so their number may be anything that the input's size allows. */
     private static final long MAX_ALLOCATED_BYTES_PER_ITEM = 20_000;
@@ -40,17 +45,30 @@ class InspectorFuzzTest {
         long seed = Long.getLong("migrationd.fuzz.seed", seconds > 0 ? System.nanoTime() : 1);
         System.out.printf("InspectorFuzzTest: migrationd.fuzz.seed=%d%n", seed);
         List<Capture> captures = captures();
+        Duration each = Duration.ofSeconds(seconds).dividedBy(THREADS);
+        int faults = IntStream.range(0, THREADS)
+                .mapToObj(
+                        thread -> CompletableFuture.supplyAsync(() -> damageAndInspect(captures, seed + thread, each)))
+                .toList()
+                .stream()
+                .mapToInt(CompletableFuture::join)
+                .sum();
+        assertThat(faults).as("damage that was noticed").isPositive();
+    }
+
+    /** For that time, or for {@link #ROUNDS} without one; how often damage was noticed. */
+    private static int damageAndInspect(List<Capture> captures, long seed, Duration time) {
         StreamMutator mutator = new StreamMutator(seed);
-        long deadline = System.nanoTime() + Duration.ofSeconds(seconds).toNanos();
+        long deadline = System.nanoTime() + time.toNanos();
         int faults = 0;
-        for (int round = 0; seconds > 0 ? System.nanoTime() < deadline : round < ROUNDS; round++) {
+        for (int round = 0; time.isPositive() ? System.nanoTime() < deadline : round < ROUNDS; round++) {
             Capture capture = captures.get(round % captures.size());
             Capture donor = captures.get((round * 7 + 3) % captures.size());
             byte[] damaged = mutator.mutate(capture.bytes(), capture.places(), donor.bytes());
             faults += inspect(
                     damaged, "seed %d, round %d, %s: %s".formatted(seed, round, capture.name(), mutator.changes()));
         }
-        assertThat(faults).as("damage that was noticed").isPositive();
+        return faults;
     }
 
     /** 1 if the damage was noticed. */
