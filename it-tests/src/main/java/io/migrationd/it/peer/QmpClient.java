@@ -108,6 +108,11 @@ public final class QmpClient implements AutoCloseable {
         }
     }
 
+    /** Sends a command whose answer nobody waits for. */
+    public void send(String command) throws IOException {
+        write("execute", command, Map.of());
+    }
+
     /** Runs a command out of band: it is answered even while the peer's main loop is blocked. */
     public JsonNode executeOob(String command, Map<String, ?> arguments)
             throws IOException, TimeoutException, InterruptedException {
@@ -168,15 +173,7 @@ public final class QmpClient implements AutoCloseable {
 
     private JsonNode run(String kind, String command, Map<String, ?> arguments, Duration deadline)
             throws IOException, TimeoutException, InterruptedException {
-        int id;
-        synchronized (this) {
-            id = ++lastId;
-            byte[] request = JSON.writeValueAsBytes(Map.of(kind, command, "arguments", arguments, "id", id));
-            ByteBuffer bytes = ByteBuffer.wrap(request);
-            while (bytes.hasRemaining()) {
-                channel.write(bytes);
-            }
-        }
+        int id = write(kind, command, arguments);
         JsonNode answer = await("answer to " + command, deadline, () -> Optional.ofNullable(answers.remove(id)));
         JsonNode error = answer.path("error");
         if (error.isMissingNode()) {
@@ -184,6 +181,16 @@ public final class QmpClient implements AutoCloseable {
         }
         throw new QmpException(
                 peer, command, error.path("class").asText(), error.path("desc").asText());
+    }
+
+    private synchronized int write(String kind, String command, Map<String, ?> arguments) throws IOException {
+        int id = ++lastId;
+        byte[] request = JSON.writeValueAsBytes(Map.of(kind, command, "arguments", arguments, "id", id));
+        ByteBuffer bytes = ByteBuffer.wrap(request);
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
+        return id;
     }
 
     /** Looks whenever something came in. */

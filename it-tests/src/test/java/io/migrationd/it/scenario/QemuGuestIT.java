@@ -29,6 +29,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Timeout;
@@ -119,6 +120,40 @@ class QemuGuestIT {
                 guest.quit();
                 assertThatThrownBy(() -> drain(Optional.empty())).isInstanceOf(QmpClosedException.class);
                 assertThatThrownBy(guest::status).isInstanceOf(QmpClosedException.class);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("qemus")
+    void keepsAConnectionForTheNextDaemon(QemuBinary binary) throws Exception {
+        Path socket = folder.resolve("a.qmp");
+        OptionalLong unknown = OptionalLong.empty();
+        try (QemuProcess process = source(binary)) {
+            process.qmp().close();
+            assertThat(QemuGuest.findKept("a", socket, unknown, CALL, events)).isEmpty();
+            QemuGuest first = QemuGuest.connectForGood("a", socket, unknown, CALL, events);
+            assertThat(first.wasKept()).isFalse();
+            assertThat(first.setCapabilities(Map.of("xbzrle", true))).isEqualTo(Map.of("xbzrle", false));
+            // As if its process were killed: QEMU is told nothing.
+            first.close();
+            assertThatThrownBy(() -> QemuGuest.connect("a", socket, Duration.ofMillis(300), events))
+                    .isInstanceOf(QmpTimeoutException.class);
+            OptionalLong pid = OptionalLong.of(process.pid());
+            try (QemuGuest second =
+                    QemuGuest.findKept("a", socket, pid, CALL, events).orElseThrow()) {
+                assertThat(second.wasKept()).isTrue();
+                assertThat(second.capabilities()).containsEntry("xbzrle", true);
+                assertThatThrownBy(() -> second.migrateRecover("unix:" + folder.resolve("never")))
+                        .as("out of band")
+                        .isInstanceOf(QmpException.class)
+                        .hasMessageContaining("postcopy is paused");
+                second.giveUp();
+            }
+            try (QemuGuest third = QemuGuest.connect("a", socket, CALL, events)) {
+                assertThat(third.status().running()).isFalse();
+                assertThat(QemuGuest.findKept("a", socket, unknown, CALL, events))
+                        .isEmpty();
             }
         }
     }

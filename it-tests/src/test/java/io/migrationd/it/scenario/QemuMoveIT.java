@@ -7,11 +7,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.migrationd.it.fault.Cut;
 import io.migrationd.it.peer.MovedGuest;
 import io.migrationd.it.peer.QemuBinary;
+import io.migrationd.it.peer.QmpClient;
 import io.migrationd.it.peer.QmpException;
 import io.migrationd.migrationd.sample.BootGuest;
 import io.migrationd.migrationd.sample.SerialLog;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -414,6 +416,39 @@ class QemuMoveIT {
             lab.awaitPhase(guest, "paging");
             victims.die(lab);
             victims.comeBack(lab);
+            JsonNode report = lab.assertMoved(guest, id);
+            assertThat(report.path("recoveries").size()).isPositive();
+        });
+    }
+
+    /**
+     * {@code stop} waits for the vCPUs, one of which waits for a page that nobody brings: as with any device that
+     * touches one, the destination's main loop hangs, and negotiates with no daemon that comes anew.
+     */
+    @ParameterizedTest
+    @EnumSource(
+            value = Victims.class,
+            names = {"TARGET", "BOTH"})
+    void daemonsKilledWhileTheTargetsMainLoopHangsRecover(Victims victims) throws Exception {
+        inOwnLab(lab -> {
+            Path socket = folder.resolve("operator.qmp");
+            MovedGuest guest = lab.guest(
+                    "web", calm().touchingCold(), List.of("-qmp", "unix:" + socket + ",server=on,wait=off"), List.of());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitPhase(guest, "paging");
+            // The path is the younger QEMU's.
+            try (QmpClient operator = QmpClient.connect("operator", socket)) {
+                victims.die(lab);
+                var _ = operator.awaitLastEvent(
+                        "MIGRATION", data -> data.path("status").asText().equals("postcopy-paused"), MoveLab.DEADLINE);
+                operator.send("stop");
+                assertThat(operator.answers(Duration.ofSeconds(1)))
+                        .as("its main loop hangs")
+                        .isFalse();
+                victims.comeBack(lab);
+                var _ = operator.awaitEvent("STOP", _ -> true, MoveLab.DEADLINE);
+                operator.execute("cont");
+            }
             JsonNode report = lab.assertMoved(guest, id);
             assertThat(report.path("recoveries").size()).isPositive();
         });

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.UUID;
 import java.util.function.Function;
 
@@ -101,6 +102,11 @@ final class DefinedIncoming implements IncomingProcess.Starter {
         }
 
         @Override
+        public OptionalLong pid() {
+            return OptionalLong.of(qemu.id().pid());
+        }
+
+        @Override
         public Map<String, String> record() {
             return Map.of(
                     "uuid", definition.uuid().toString(),
@@ -126,6 +132,17 @@ final class DefinedIncoming implements IncomingProcess.Starter {
 
     /** Somebody else's process: told to quit, and dead when nobody listens at its socket. */
     private record Waiting(UUID uuid, String name, Path qmp) implements IncomingProcess {
+        /** It may keep the connection of its move. */
+        private QemuGuest connected() throws QmpConnectionException {
+            Optional<QemuGuest> kept = QemuGuest.findKept(name, qmp, pid(), CALL, NOBODY);
+            return kept.isPresent() ? kept.get() : QemuGuest.connect(name, qmp, CALL, NOBODY);
+        }
+
+        @Override
+        public OptionalLong pid() {
+            return OptionalLong.empty();
+        }
+
         @Override
         public Map<String, String> record() {
             return Map.of("uuid", uuid.toString(), "name", name, WAITING, qmp.toString());
@@ -138,7 +155,7 @@ final class DefinedIncoming implements IncomingProcess.Starter {
 
         @Override
         public void kill() throws IOException {
-            try (QemuGuest guest = QemuGuest.connect(name, qmp, CALL, NOBODY)) {
+            try (QemuGuest guest = connected()) {
                 guest.quit();
             } catch (QmpClosedException e) {
                 // It is gone.

@@ -3,11 +3,15 @@ package io.migrationd.migrationd.orchestration;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.OptionalLong;
 
 /** The destination's QEMU of a move, which outlives the daemon that has started it. */
 interface IncomingProcess {
     /** Its QMP socket. */
     Path qmp();
+
+    /** Its process, if it is known. */
+    OptionalLong pid();
 
     /** What a later daemon needs to find it again; goes into the journal. */
     Map<String, String> record();

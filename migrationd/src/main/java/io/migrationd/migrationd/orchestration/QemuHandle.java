@@ -17,6 +17,8 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -30,12 +32,16 @@ import org.slf4j.LoggerFactory;
 final class QemuHandle implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(QemuHandle.class);
     private static final Duration CALL = Duration.ofSeconds(5);
+    /** For what is asked again soon: meanwhile the move does nothing else. */
+    private static final Duration LOOK = Duration.ofSeconds(1);
 
     private final String name;
     private final Path socket;
     private final BooleanSupplier processIsDead;
     private final Consumer<QmpEvent> events;
     private final Runnable stirred;
+    private final Optional<Keeping> keeping;
+    private boolean mayBeKept;
     private @Nullable QemuGuest guest;
 
     /**
@@ -46,12 +52,32 @@ final class QemuHandle implements AutoCloseable {
      * @param stirred something has changed: it is worth a look
      */
     QemuHandle(String name, Path socket, BooleanSupplier processIsDead, Consumer<QmpEvent> events, Runnable stirred) {
+        this(name, socket, processIsDead, events, stirred, Optional.empty());
+    }
+
+    QemuHandle(
+            String name,
+            Path socket,
+            BooleanSupplier processIsDead,
+            Consumer<QmpEvent> events,
+            Runnable stirred,
+            Optional<Keeping> keeping) {
+        this.keeping = keeping;
+        this.mayBeKept = keeping.isPresent() && keeping.get().earlier();
         this.name = name;
         this.socket = socket;
         this.processIsDead = processIsDead;
         this.events = events;
         this.stirred = stirred;
     }
+
+    /**
+     * How the connection is to outlive the daemon: for a QEMU whose main loop may hang until it is recovered.
+     *
+     * @param pid of the QEMU, if it is known
+     * @param earlier whether an earlier daemon may have left one
+     */
+    record Keeping(OptionalLong pid, boolean earlier) {}
 
     /** What one look shows. */
     sealed interface Look {
@@ -74,7 +100,7 @@ final class QemuHandle implements AutoCloseable {
     QemuGuest guest() throws QmpConnectionException, QmpException {
         QemuGuest connected = guest;
         if (connected == null) {
-            connected = QemuGuest.connect(name, socket, CALL, new QmpMonitor.Listener() {
+            QmpMonitor.Listener listener = new QmpMonitor.Listener() {
                 @Override
                 public void event(QmpEvent event) {
                     events.accept(event);
@@ -85,8 +111,15 @@ final class QemuHandle implements AutoCloseable {
                 public void closed(QmpClosedException cause) {
                     stirred.run();
                 }
-            });
+            };
+            connected = keeping.isPresent()
+                    ? connectForGood(keeping.get().pid(), listener)
+                    : QemuGuest.connect(name, socket, CALL, listener);
             guest = connected;
+            if (connected.wasKept()) {
+                // Its settings, too; and its QEMU may answer nothing now.
+                return connected;
+            }
             // Migration events come only to who asks for them; QEMU refuses while a migration runs, and polls remain.
             try {
                 var _ = connected.setCapabilities(Map.of("events", true));
@@ -97,12 +130,29 @@ final class QemuHandle implements AutoCloseable {
         return connected;
     }
 
+    private QemuGuest connectForGood(OptionalLong pid, QmpMonitor.Listener listener)
+            throws QmpException, QmpConnectionException {
+        if (mayBeKept) {
+            Optional<QemuGuest> kept = QemuGuest.findKept(name, socket, pid, CALL, listener);
+            if (kept.isPresent()) {
+                return kept.get();
+            }
+        }
+        QemuGuest made = QemuGuest.connectForGood(name, socket, pid, CALL, listener);
+        // From now on also after a connection that was broken off by this side.
+        mayBeKept = true;
+        return made;
+    }
+
     /** Asks for the migration's status and then for the run state. */
     Look look() {
         try {
             QemuGuest connected = guest();
-            QemuMigration migration = connected.queryMigrate();
-            return new Look.Said(migration, connected.status());
+            if (connected.hangs()) {
+                return new Look.Busy("it has not answered to an earlier question");
+            }
+            QemuMigration migration = connected.queryMigrate(LOOK);
+            return new Look.Said(migration, connected.status(LOOK));
         } catch (QmpClosedException e) {
             drop();
             return isDead()
@@ -133,6 +183,23 @@ final class QemuHandle implements AutoCloseable {
             return text.contains("refused") || text.contains("No such file");
         } catch (java.io.IOException e) {
             return false;
+        }
+    }
+
+    /** The connection, if it was kept, is not any more; who cannot be told keeps it. */
+    void giveUp() {
+        QemuGuest connected = guest;
+        if (keeping.isEmpty() || connected == null) {
+            return;
+        }
+        try {
+            connected.giveUp();
+        } catch (QmpConnectionException e) {
+            log.atWarn()
+                    .addKeyValue("guest", name)
+                    .addKeyValue("socket", socket)
+                    .setCause(e)
+                    .log("QEMU keeps the daemon's connection, and serves nobody else until a daemon takes it back");
         }
     }
 

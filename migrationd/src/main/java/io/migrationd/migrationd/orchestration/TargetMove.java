@@ -86,7 +86,7 @@ final class TargetMove extends MoveLoop<TargetState> {
     void findProcess() {
         services.store().step(id(), "incoming").ifPresent(record -> {
             try {
-                adopt(services.starter().find(record));
+                adopt(services.starter().find(record), true);
             } catch (IOException e) {
                 note("the QEMU of an earlier daemon is not found: " + e.getMessage());
             }
@@ -121,9 +121,15 @@ final class TargetMove extends MoveLoop<TargetState> {
         found(event);
     }
 
-    private void adopt(IncomingProcess found) {
+    private void adopt(IncomingProcess found, boolean earlier) {
         process = found;
-        qemu = new QemuHandle(job.guest(), found.qmp(), found::isDead, this::qemuEvent, this::stirred);
+        qemu = new QemuHandle(
+                job.guest(),
+                found.qmp(),
+                found::isDead,
+                this::qemuEvent,
+                this::stirred,
+                job.order().postcopy() ? Optional.of(new QemuHandle.Keeping(found.pid(), earlier)) : Optional.empty());
     }
 
     private void qemuEvent(QmpEvent event) {
@@ -329,7 +335,7 @@ final class TargetMove extends MoveLoop<TargetState> {
     private void startIncoming() throws QmpException, IOException {
         IncomingProcess started = services.starter().start(job);
         services.store().step(id(), "incoming", started.record());
-        adopt(started);
+        adopt(started, false);
         QemuGuest guest = connected();
         Map<String, Boolean> known = guest.capabilities();
         Map<String, Boolean> capabilities = new LinkedHashMap<>(job.order().capabilities());
@@ -361,6 +367,11 @@ final class TargetMove extends MoveLoop<TargetState> {
         closeRelay();
         IncomingProcess running = process;
         if (running != null) {
+            QemuHandle connected = qemu;
+            if (connected != null) {
+                // A QEMU serves one client: it may have to be told to quit.
+                connected.close();
+            }
             running.kill();
             services.store().undone(id(), "incoming");
         }
@@ -383,6 +394,11 @@ final class TargetMove extends MoveLoop<TargetState> {
     void finish(Outcome how) {
         closeRelay();
         outcome = Optional.of(how);
+        QemuHandle connected = qemu;
+        if (connected != null && how == Outcome.MOVED) {
+            // Before the journal forgets the move: nobody would look for a kept connection later.
+            connected.giveUp();
+        }
         try {
             if (how == Outcome.MOVED) {
                 // The guest's own from now on: a later daemon must not take it for a leftover.

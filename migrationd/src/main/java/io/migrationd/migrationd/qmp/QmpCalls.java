@@ -6,6 +6,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -25,6 +26,11 @@ final class QmpCalls {
     /** More answers than these that belong to no command are a peer's fault. */
     static final int MAX_UNCLAIMED = 1000;
 
+    /** Numbers are JSON's: exact below 2 to the 53rd. */
+    private static final long FIRST_LATER_ID = 1L << 40;
+
+    private static final long LAST_LATER_ID = 1L << 52;
+
     /** A message that is no event, as text and read. */
     record Reply(String text, JsonObject value) {}
 
@@ -35,6 +41,7 @@ final class QmpCalls {
         private final boolean inBand;
         private final long sinceNanos = System.nanoTime();
         private @Nullable Reply reply;
+        private boolean givenUp;
 
         private Call(long id, String command, boolean inBand) {
             this.id = id;
@@ -66,6 +73,14 @@ final class QmpCalls {
 
     QmpCalls(String peer) {
         this.peer = peer;
+    }
+
+    /** Of a connection that was another process's: its greeting is past, and that process had numbers of its own. */
+    static QmpCalls goingOn(String peer) {
+        QmpCalls calls = new QmpCalls(peer);
+        calls.greeting = JsonObject.EMPTY;
+        calls.lastId = ThreadLocalRandom.current().nextLong(FIRST_LATER_ID, LAST_LATER_ID);
+        return calls;
     }
 
     // ---- the reader's side ----
@@ -157,7 +172,20 @@ final class QmpCalls {
 
     /** The answer to a command that was sent. */
     Reply await(Call call, long deadlineNanos, String timeout) throws QmpConnectionException {
-        return await(deadlineNanos, () -> call.reply, () -> noAnswer(call.command, timeout));
+        return await(deadlineNanos, () -> call.reply, () -> {
+            call.givenUp = true;
+            return noAnswer(call.command, timeout);
+        });
+    }
+
+    /** Whether the command in band was given up and is not answered. */
+    boolean hangs() {
+        lock.lock();
+        try {
+            return inBand != null && inBand.givenUp;
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** An answer that belongs to no command of ours. */

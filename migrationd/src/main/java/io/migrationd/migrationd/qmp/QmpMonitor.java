@@ -1,17 +1,13 @@
 package io.migrationd.migrationd.qmp;
 
 import com.fasterxml.jackson.core.JsonParseException;
+import io.migrationd.postcopy.os.Descriptor;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.StandardProtocolFamily;
-import java.net.UnixDomainSocketAddress;
-import java.nio.ByteBuffer;
 import java.nio.channels.AsynchronousCloseException;
-import java.nio.channels.Channels;
-import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -19,6 +15,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One connection to a QMP socket: negotiated, with out-of-band execution where it is offered, with a deadline on each
@@ -28,10 +26,13 @@ import org.jspecify.annotations.Nullable;
  * <p>One command in band at a time: others wait for their turn, also behind a command whose caller has given up. A
  * QEMU's socket serves one client; the connection of a second one hangs until the first is gone.
  *
- * <p>The JDK's own Unix sockets are enough here: nobody passes descriptors, and no native library has to be unpacked
- * before the first byte moves.
+ * <p>A connection that is to outlive this process is made by {@link #connectKeepable}: {@link #leaveCopy} gives its end
+ * to the peer to keep, and a later process goes on with it by {@link #adopt}. So a peer whose main loop hangs, which
+ * negotiates with nobody, still hears what is sent out of band.
  */
 public final class QmpMonitor implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(QmpMonitor.class);
+
     /** No message of QEMU or of ours comes near it; it bounds what a peer that is neither can make us hold. */
     private static final int MAX_MESSAGE_BYTES = 16 << 20;
 
@@ -52,23 +53,24 @@ public final class QmpMonitor implements AutoCloseable {
     }
 
     private final String peer;
-    private final Path socket;
     private final Duration connectTimeout;
     private final Listener listener;
-    private final SocketChannel channel;
+    private final QmpWire wire;
+    private final boolean adopted;
     private final QmpCalls calls;
     private final Object writeLock = new Object();
     private final Thread reader;
     private JsonObject greeting = JsonObject.EMPTY; // set before the monitor is handed out
     private volatile boolean closing;
 
-    private QmpMonitor(String name, Path socket, Duration connectTimeout, Listener listener) throws IOException {
+    private QmpMonitor(
+            String name, Path socket, Duration connectTimeout, Listener listener, QmpWire wire, boolean adopted) {
         this.peer = "%s at %s".formatted(name, socket);
-        this.socket = socket;
         this.connectTimeout = connectTimeout;
         this.listener = listener;
-        this.calls = new QmpCalls(peer);
-        this.channel = SocketChannel.open(StandardProtocolFamily.UNIX);
+        this.calls = adopted ? QmpCalls.goingOn(peer) : new QmpCalls(peer);
+        this.wire = wire;
+        this.adopted = adopted;
         this.reader = Thread.ofPlatform().name("qmp-" + name).daemon().unstarted(this::connectAndRead);
     }
 
@@ -80,12 +82,42 @@ public final class QmpMonitor implements AutoCloseable {
      */
     public static QmpMonitor connect(String name, Path socket, Duration timeout, Listener listener)
             throws QmpConnectionException {
-        QmpMonitor monitor;
+        QmpWire wire;
         try {
-            monitor = new QmpMonitor(name, socket, timeout, listener);
+            wire = new PathWire(socket);
         } catch (IOException e) {
             throw new QmpClosedException("%s at %s".formatted(name, socket), "cannot open a socket", e);
         }
+        return started(new QmpMonitor(name, socket, timeout, listener, wire, false));
+    }
+
+    /** The same, for a connection that may get a copy at the peer. */
+    public static QmpMonitor connectKeepable(String name, Path socket, Duration timeout, Listener listener)
+            throws QmpConnectionException {
+        return started(new QmpMonitor(name, socket, timeout, listener, DescriptorWire.to(socket), false));
+    }
+
+    /**
+     * Goes on with a connection that another process has negotiated, with out-of-band execution, and that was copied by
+     * {@link #leaveCopy}. There is no greeting, and answers to what that process has asked are dropped.
+     *
+     * @param connected taken over
+     */
+    public static QmpMonitor adopt(String name, Path socket, Descriptor connected, Duration timeout, Listener listener)
+            throws QmpConnectionException {
+        QmpWire wire;
+        try {
+            wire = DescriptorWire.over(connected);
+        } catch (IOException e) {
+            throw new QmpClosedException("%s at %s".formatted(name, socket), "cannot go on with its connection", e);
+        }
+        QmpMonitor monitor = new QmpMonitor(name, socket, timeout, listener, wire, true);
+        monitor.greeting = JsonObject.of(Map.of("capabilities", List.of("oob")));
+        monitor.reader.start();
+        return monitor;
+    }
+
+    private static QmpMonitor started(QmpMonitor monitor) throws QmpConnectionException {
         try {
             monitor.negotiate();
             return monitor;
@@ -93,6 +125,18 @@ public final class QmpMonitor implements AutoCloseable {
             monitor.close();
             throw e;
         }
+    }
+
+    /**
+     * Gives the peer, a QEMU, this end of the connection to keep ({@code getfd}): it stays open when this process ends,
+     * and nobody else can connect meanwhile. {@code closefd} with the same name takes it back; a second copy of that
+     * name replaces the first.
+     */
+    public void leaveCopy(String name, Duration timeout) throws QmpException, QmpConnectionException {
+        if (!(wire instanceof DescriptorWire passing)) {
+            throw new IllegalStateException("not a connection whose descriptor can be passed");
+        }
+        var _ = run("getfd", Map.of("fdname", name), false, timeout, passing::writeWithDescriptor);
     }
 
     /** What the peer said first: its version and what it can do. */
@@ -108,13 +152,18 @@ public final class QmpMonitor implements AutoCloseable {
     /** Executes a command and returns what it returned: a map, a list, a string, a number, a flag or nothing. */
     public @Nullable Object execute(String command, Map<String, ?> arguments, Duration timeout)
             throws QmpException, QmpConnectionException {
-        return run(command, arguments, false, timeout);
+        return run(command, arguments, false, timeout, wire::write);
     }
 
     /** The same past all that waits, also while the peer's main loop is blocked. Few commands allow it. */
     public @Nullable Object executeOutOfBand(String command, Map<String, ?> arguments, Duration timeout)
             throws QmpException, QmpConnectionException {
-        return run(command, arguments, true, timeout);
+        return run(command, arguments, true, timeout, wire::write);
+    }
+
+    /** Whether a command in band has been given up by its caller, and its answer has not come. */
+    public boolean hangs() {
+        return calls.hangs();
     }
 
     /** A command that returns an object. */
@@ -139,7 +188,7 @@ public final class QmpMonitor implements AutoCloseable {
     public String exchange(String message, Duration timeout) throws QmpConnectionException {
         long deadline = System.nanoTime() + timeout.toNanos();
         requireOtherThread();
-        send(message);
+        send(message, wire::write);
         return calls.awaitUnclaimed(deadline, message, seconds(timeout)).text();
     }
 
@@ -149,7 +198,7 @@ public final class QmpMonitor implements AutoCloseable {
         closing = true;
         calls.fail(new QmpClosedException(peer, "the connection was closed"));
         try {
-            channel.close();
+            wire.close();
         } catch (IOException e) {
             calls.fail(new QmpClosedException(peer, describe(e), e));
         }
@@ -174,7 +223,12 @@ public final class QmpMonitor implements AutoCloseable {
         }
     }
 
-    private @Nullable Object run(String command, Map<String, ?> arguments, boolean outOfBand, Duration timeout)
+    private interface Writer {
+        void write(byte[] bytes) throws IOException;
+    }
+
+    private @Nullable Object run(
+            String command, Map<String, ?> arguments, boolean outOfBand, Duration timeout, Writer writer)
             throws QmpException, QmpConnectionException {
         long deadline = System.nanoTime() + timeout.toNanos();
         requireOtherThread();
@@ -190,7 +244,7 @@ public final class QmpMonitor implements AutoCloseable {
             calls.forget(call);
             throw new IllegalArgumentException("%s of %d bytes".formatted(command, text.length()));
         }
-        send(text);
+        send(text, writer);
         return returned(text, calls.await(call, deadline, seconds(timeout)).value());
     }
 
@@ -211,13 +265,11 @@ public final class QmpMonitor implements AutoCloseable {
         return reply.members().get("return");
     }
 
-    private void send(String message) throws QmpClosedException {
-        ByteBuffer bytes = StandardCharsets.UTF_8.encode(message + "\r\n");
+    private void send(String message, Writer writer) throws QmpClosedException {
+        byte[] bytes = (message + "\r\n").getBytes(StandardCharsets.UTF_8);
         synchronized (writeLock) {
             try {
-                while (bytes.hasRemaining()) {
-                    channel.write(bytes);
-                }
+                writer.write(bytes);
             } catch (IOException e) {
                 // Half a command may be on the wire.
                 end(new QmpClosedException(peer, describe(e), e));
@@ -229,8 +281,11 @@ public final class QmpMonitor implements AutoCloseable {
     /** In the reader's thread, so that a socket whose backlog is full cannot hold the caller beyond its deadline. */
     private void connectAndRead() {
         try {
-            channel.connect(UnixDomainSocketAddress.of(socket));
-            InputStream in = new BufferedInputStream(Channels.newInputStream(channel));
+            wire.open();
+            InputStream in = new BufferedInputStream(wire.input());
+            if (adopted) {
+                takeRest(readLine(in));
+            }
             while (true) {
                 take(readLine(in));
             }
@@ -244,6 +299,15 @@ public final class QmpMonitor implements AutoCloseable {
             end(new QmpClosedException(peer, describe(e), e));
         } catch (RuntimeException e) {
             end(new QmpClosedException(peer, "a listener failed: " + e, e));
+        }
+    }
+
+    /** The process before may have read a part of it. */
+    private void takeRest(String line) throws IOException {
+        try {
+            take(line);
+        } catch (JsonParseException e) {
+            log.atDebug().addKeyValue("peer", peer).log("half a message was read by the process before");
         }
     }
 
@@ -269,7 +333,7 @@ public final class QmpMonitor implements AutoCloseable {
     private void end(QmpClosedException cause) {
         calls.fail(cause);
         try {
-            channel.close();
+            wire.close();
         } catch (IOException e) {
             cause.addSuppressed(e);
         }

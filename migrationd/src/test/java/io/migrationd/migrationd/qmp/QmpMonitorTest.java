@@ -3,6 +3,16 @@ package io.migrationd.migrationd.qmp;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.migrationd.postcopy.os.Descriptor;
+import io.migrationd.postcopy.os.Libc;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.Channels;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
@@ -15,6 +25,9 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.newsclub.net.unix.AFUNIXSocketAddress;
+import org.newsclub.net.unix.AFUNIXSocketChannel;
+import org.newsclub.net.unix.FileDescriptorCast;
 
 @DisplayName("QMP monitor")
 @Timeout(value = 30, unit = TimeUnit.SECONDS)
@@ -50,6 +63,41 @@ class QmpMonitorTest {
         assertThat(second.get()).isEqualTo(2L);
     }
 
+    /** What the process before had read in part, and what it had asked, does no harm. */
+    @Test
+    void goesOnWithAConnectionOfAProcessThatIsGone() throws Exception {
+        Path socket = directory.resolve("kept");
+        try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+                AFUNIXSocketChannel client = AFUNIXSocketChannel.open()) {
+            server.bind(UnixDomainSocketAddress.of(socket));
+            client.connect(AFUNIXSocketAddress.of(socket));
+            SocketChannel peer = server.accept();
+            peer.write(StandardCharsets.UTF_8.encode("tus\": \"active\"}}\r\n{\"return\": {}, \"id\": 2}\r\n"));
+            Descriptor kept = new Descriptor(Libc.dup(
+                    FileDescriptorCast.using(client.getFileDescriptor()).as(Integer.class)));
+            try (QmpMonitor monitor = QmpMonitor.adopt("QEMU", socket, kept, LONG, events)) {
+                assertThat(monitor.hasOutOfBand()).isTrue();
+                CompletableFuture<@Nullable Object> answer = CompletableFuture.supplyAsync(() -> {
+                    try {
+                        return monitor.executeOutOfBand("migrate-recover", Map.of("uri", "unix:/m"), LONG);
+                    } catch (QmpException | QmpConnectionException e) {
+                        throw new IllegalStateException(e);
+                    }
+                });
+                String request = new BufferedReader(
+                                new InputStreamReader(Channels.newInputStream(peer), StandardCharsets.UTF_8))
+                        .readLine();
+                JsonObject asked = Json.parseObject(request);
+                assertThat(asked.text("exec-oob")).hasValue("migrate-recover");
+                long id = asked.number("id").orElseThrow();
+                assertThat(id).isGreaterThan(1L << 32);
+                peer.write(StandardCharsets.UTF_8.encode("{\"return\": 5, \"id\": %d}\r\n".formatted(id)));
+                assertThat(answer.get(20, TimeUnit.SECONDS)).isEqualTo(5L);
+            }
+            peer.close();
+        }
+    }
+
     @Test
     void queuesNothingBehindACommandThatIsNotAnsweredInTime() throws Exception {
         assertThatThrownBy(inBand("query-migrate", SHORT)::get)
@@ -63,6 +111,7 @@ class QmpMonitorTest {
                 .isInstanceOfSatisfying(
                         QmpTimeoutException.class, e -> assertThat(e.sent()).isFalse())
                 .hasMessageContaining("migrate_cancel was not sent: no answer yet to query-migrate");
+        assertThat(qemu.monitor().hangs()).isTrue();
         assertThat(qemu.read()).contains("query-migrate");
         // The late answer belongs to the command that was given up, and makes room for the next.
         CompletableFuture<@Nullable Object> next = inBand("query-status", LONG);
@@ -71,6 +120,7 @@ class QmpMonitorTest {
         assertThat(line).contains("query-status");
         qemu.send("{\"return\": \"mine\", \"id\": %s}".formatted(idOf(line)));
         assertThat(next.get()).isEqualTo("mine");
+        assertThat(qemu.monitor().hangs()).isFalse();
     }
 
     @Test

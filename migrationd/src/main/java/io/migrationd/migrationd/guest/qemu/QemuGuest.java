@@ -5,16 +5,21 @@ import io.migrationd.migrationd.qmp.QmpClosedException;
 import io.migrationd.migrationd.qmp.QmpConnectionException;
 import io.migrationd.migrationd.qmp.QmpException;
 import io.migrationd.migrationd.qmp.QmpMonitor;
+import io.migrationd.postcopy.os.Descriptor;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.TreeSet;
 import java.util.UUID;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A QEMU, by its QMP socket. Any thread may call; each call has the deadline of the connection. Wire source: QEMU 10.0
@@ -25,14 +30,17 @@ import org.jspecify.annotations.Nullable;
  * command that was sent is executed when the loop comes back.
  */
 public final class QemuGuest implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(QemuGuest.class);
     private static final UUID NO_UUID = new UUID(0, 0);
 
     private final QmpMonitor monitor;
     private final Duration timeout;
+    private final boolean found;
 
-    private QemuGuest(QmpMonitor monitor, Duration timeout) {
+    private QemuGuest(QmpMonitor monitor, Duration timeout, boolean found) {
         this.monitor = monitor;
         this.timeout = timeout;
+        this.found = found;
     }
 
     /**
@@ -44,7 +52,82 @@ public final class QemuGuest implements AutoCloseable {
     public static QemuGuest connect(String name, Path socket, Duration timeout, QmpMonitor.Listener listener)
             throws QmpConnectionException {
         QmpMonitor monitor = QmpMonitor.connect("QEMU " + name, socket, timeout, listener);
-        return new QemuGuest(monitor, timeout);
+        return new QemuGuest(monitor, timeout, false);
+    }
+
+    /**
+     * Connects so that QEMU keeps the connection when this process ends, if a later one could take it over. QEMU then
+     * serves nobody else, until {@link #giveUp}.
+     *
+     * @param pid of the QEMU, if it is known
+     */
+    public static QemuGuest connectForGood(
+            String name, Path socket, OptionalLong pid, Duration timeout, QmpMonitor.Listener listener)
+            throws QmpException, QmpConnectionException {
+        QmpMonitor monitor = QmpMonitor.connectKeepable("QEMU " + name, socket, timeout, listener);
+        QemuGuest guest = new QemuGuest(monitor, timeout, false);
+        if (!monitor.hasOutOfBand()) {
+            return guest;
+        }
+        try {
+            monitor.leaveCopy(KeptMonitor.NAME, timeout);
+            if (KeptMonitor.find(socket, pid).map(QemuGuest::closed).isEmpty()) {
+                throw new IOException("it is not among the descriptors of the QEMU");
+            }
+        } catch (QmpException | QmpConnectionException e) {
+            guest.close();
+            throw e;
+        } catch (IOException e) {
+            log.atWarn()
+                    .addKeyValue("guest", name)
+                    .addKeyValue("socket", socket)
+                    .setCause(e)
+                    .log("a new daemon could not take over the connection with this QEMU: it is not kept");
+            guest.giveUp();
+        }
+        return guest;
+    }
+
+    private static boolean closed(Descriptor copy) {
+        copy.close();
+        return true;
+    }
+
+    /**
+     * The connection that QEMU keeps, if it does and it may be looked for.
+     *
+     * @param pid of the QEMU, if it is known
+     */
+    public static Optional<QemuGuest> findKept(
+            String name, Path socket, OptionalLong pid, Duration timeout, QmpMonitor.Listener listener)
+            throws QmpConnectionException {
+        Optional<Descriptor> kept;
+        try {
+            kept = KeptMonitor.find(socket, pid);
+        } catch (IOException e) {
+            log.atDebug().addKeyValue("guest", name).setCause(e).log("no look at what this QEMU keeps");
+            return Optional.empty();
+        }
+        if (kept.isEmpty()) {
+            return Optional.empty();
+        }
+        log.atInfo().addKeyValue("guest", name).addKeyValue("socket", socket).log("going on with a kept connection");
+        return Optional.of(
+                new QemuGuest(QmpMonitor.adopt("QEMU " + name, socket, kept.get(), timeout, listener), timeout, true));
+    }
+
+    /** Whether this is a connection that an earlier process has made, with the settings that it made there. */
+    public boolean wasKept() {
+        return found;
+    }
+
+    /** QEMU no longer keeps this connection: it serves others when this one is closed. */
+    public void giveUp() throws QmpConnectionException {
+        try {
+            run("closefd", Map.of("fdname", KeptMonitor.NAME));
+        } catch (QmpException e) {
+            log.atDebug().setCause(e).log("QEMU kept no connection");
+        }
     }
 
     /** The connection, for what has no operation here. */
@@ -56,7 +139,17 @@ public final class QemuGuest implements AutoCloseable {
 
     /** The migration's status and counters. */
     public QemuMigration queryMigrate() throws QmpException, QmpConnectionException {
-        return QemuMigration.of(query("query-migrate", Map.of()));
+        return queryMigrate(timeout);
+    }
+
+    /** The same with another deadline. */
+    public QemuMigration queryMigrate(Duration within) throws QmpException, QmpConnectionException {
+        return QemuMigration.of(monitor.query("query-migrate", Map.of(), within));
+    }
+
+    /** Whether a command in band was given up and is not answered yet: another would wait behind it. */
+    public boolean hangs() {
+        return monitor.hangs();
     }
 
     /** Capabilities that this QEMU knows and whether they are on. */
@@ -172,7 +265,12 @@ public final class QemuGuest implements AutoCloseable {
 
     /** Whether the guest runs. */
     public QemuRunState status() throws QmpException, QmpConnectionException {
-        JsonObject status = query("query-status", Map.of());
+        return status(timeout);
+    }
+
+    /** The same with another deadline. */
+    public QemuRunState status(Duration within) throws QmpException, QmpConnectionException {
+        JsonObject status = monitor.query("query-status", Map.of(), within);
         return new QemuRunState(
                 status.text("status").orElse("unknown"),
                 Boolean.TRUE.equals(status.members().get("running")));
@@ -199,7 +297,7 @@ public final class QemuGuest implements AutoCloseable {
 
     // ---- facts ----
 
-    /** Its version, by the greeting. */
+    /** Its version, by the greeting; zeros on a connection that was kept. */
     public QemuVersion version() {
         JsonObject version = monitor.greeting()
                 .object("version")
