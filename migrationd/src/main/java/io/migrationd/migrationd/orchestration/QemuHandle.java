@@ -174,8 +174,11 @@ final class QemuHandle implements AutoCloseable {
             return true;
         }
         try (var probe = java.nio.channels.SocketChannel.open(java.net.StandardProtocolFamily.UNIX)) {
-            // A process closes its sockets when its last thread is gone.
-            return !probe.connect(java.net.UnixDomainSocketAddress.of(socket));
+            // A process closes its sockets when its last thread is gone. Where others wait already, this would wait,
+            // too.
+            probe.configureBlocking(false);
+            boolean _ = probe.connect(java.net.UnixDomainSocketAddress.of(socket));
+            return false;
         } catch (ConnectException | NoSuchFileException e) {
             return true;
         } catch (java.net.SocketException e) {

@@ -489,8 +489,9 @@ class GuestListenerTest {
             if (!text.isEmpty()) {
                 send(client, text, descriptors);
             }
-            GuestMessage answer = new GuestChannel(client).readMessage().message();
-            return ((Refused) answer).reason();
+            try (GuestChannel channel = new GuestChannel(client)) {
+                return ((Refused) channel.readMessage().message()).reason();
+            }
         }
     }
 }
