@@ -33,7 +33,7 @@ final class QemuHandle implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(QemuHandle.class);
     private static final Duration CALL = Duration.ofSeconds(5);
     /** For what is asked again soon: meanwhile the move does nothing else. */
-    private static final Duration LOOK = Duration.ofSeconds(1);
+    private static final Duration LOOK = Duration.ofSeconds(3);
 
     private final String name;
     private final Path socket;
@@ -189,20 +189,19 @@ final class QemuHandle implements AutoCloseable {
         }
     }
 
-    /** The connection, if it was kept, is not any more; who cannot be told keeps it. */
+    /** The connection, if it was kept, is not any more; a QEMU that can't be told keeps it. */
     void giveUp() {
-        QemuGuest connected = guest;
-        if (keeping.isEmpty() || connected == null) {
+        if (keeping.isEmpty()) {
             return;
         }
         try {
-            connected.giveUp();
-        } catch (QmpConnectionException e) {
+            guest().giveUp();
+        } catch (QmpException | QmpConnectionException e) {
             log.atWarn()
                     .addKeyValue("guest", name)
                     .addKeyValue("socket", socket)
                     .setCause(e)
-                    .log("QEMU keeps the daemon's connection, and serves nobody else until a daemon takes it back");
+                    .log("QEMU may keep the daemon's connection and then serves nobody else at this socket");
         }
     }
 

@@ -51,6 +51,7 @@ final class TargetMove extends MoveLoop<TargetState> {
     private int listens;
     private long nextLookNanos = System.nanoTime();
     private boolean goneTold;
+    private boolean killed;
     private volatile Optional<QemuMigration> seen = Optional.empty();
     private volatile Optional<Outcome> outcome = Optional.empty();
     private volatile String peer = "?";
@@ -372,6 +373,7 @@ final class TargetMove extends MoveLoop<TargetState> {
                 // A QEMU serves one client: it may have to be told to quit.
                 connected.close();
             }
+            killed = true;
             running.kill();
             services.store().undone(id(), "incoming");
         }
@@ -395,7 +397,8 @@ final class TargetMove extends MoveLoop<TargetState> {
         closeRelay();
         outcome = Optional.of(how);
         QemuHandle connected = qemu;
-        if (connected != null && how == Outcome.MOVED) {
+        IncomingProcess running = process;
+        if (connected != null && running != null && !killed && !running.isDead()) {
             // Before the journal forgets the move: nobody would look for a kept connection later.
             connected.giveUp();
         }

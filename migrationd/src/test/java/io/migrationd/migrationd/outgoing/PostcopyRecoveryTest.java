@@ -430,8 +430,15 @@ class PostcopyRecoveryTest extends PostcopyFixture {
             hurry(migration);
             assertCompleted(migration, peer);
 
-            assertThat(peer.seen(2)).startsWith("RECV_BITMAP m0", "second connection", "RESUME");
+            assertThat(withoutEnds(peer.seen(2))).startsWith("RECV_BITMAP m0", "second connection", "RESUME");
         }
+    }
+
+    /** The end of an earlier second connection may be seen late. */
+    private static List<String> withoutEnds(List<String> seen) {
+        return seen.stream()
+                .filter(line -> !line.equals("second connection closed"))
+                .toList();
     }
 
     /**
@@ -453,7 +460,7 @@ class PostcopyRecoveryTest extends PostcopyFixture {
             assertCompleted(migration, peer);
 
             assertThat(peer.connections()).isEqualTo(6);
-            assertThat(peer.seen(6)).startsWith("second connection", "RECV_BITMAP m0", "RESUME");
+            assertThat(withoutEnds(peer.seen(6))).startsWith("second connection", "RECV_BITMAP m0", "RESUME");
             assertThat(peer.seen()).contains("end mark");
         }
     }

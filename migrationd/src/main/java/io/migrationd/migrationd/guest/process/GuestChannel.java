@@ -53,16 +53,23 @@ public final class GuestChannel implements AutoCloseable {
     private boolean hasDeadline;
     private long deadlineNanos;
 
-    /** Takes the socket over. */
+    /** Takes the socket over, also when this fails. */
     public GuestChannel(AFUNIXSocket socket) throws IOException {
         this.socket = socket;
-        this.in = socket.getInputStream();
-        int descriptor = FileDescriptorCast.using(socket.getFileDescriptor()).as(Integer.class);
-        this.outDescriptor = new Descriptor(Libc.dup(descriptor));
+        try {
+            this.in = socket.getInputStream();
+            int descriptor =
+                    FileDescriptorCast.using(socket.getFileDescriptor()).as(Integer.class);
+            this.outDescriptor = new Descriptor(Libc.dup(descriptor));
+        } catch (IOException e) {
+            socket.close();
+            throw e;
+        }
         try {
             this.out = new DirectSocket(outDescriptor.number());
         } catch (IOException e) {
             outDescriptor.close();
+            socket.close();
             throw e;
         }
     }

@@ -30,6 +30,7 @@ final class KeptMonitor {
     static final String NAME = "migrationd-monitor";
 
     private static final String SOCKET = "socket:";
+    private static final String UID = "Uid:";
     private static final int FLAGS_COLUMN = 3;
     private static final int INODE_COLUMN = 6;
     private static final int PATH_COLUMN = 7;
@@ -76,10 +77,26 @@ final class KeptMonitor {
         if (links.isEmpty()) {
             return OptionalLong.empty();
         }
+        // Of another user it could be a socket of the same name in another mount namespace.
+        String owner = Files.getAttribute(socket, "unix:uid").toString();
         try (Stream<ProcessHandle> all = ProcessHandle.allProcesses()) {
             return all.mapToLong(ProcessHandle::pid)
+                    .filter(pid -> uid(pid).equals(owner))
                     .filter(pid -> descriptors(pid).stream().anyMatch(link -> links.contains(target(link))))
                     .findFirst();
+        }
+    }
+
+    /** The line {@code Uid:} of proc_pid_status(5) begins with the real one. */
+    private static String uid(long pid) {
+        try (Stream<String> lines =
+                Files.lines(Path.of("/proc", Long.toString(pid), "status"), StandardCharsets.ISO_8859_1)) {
+            return lines.filter(line -> line.startsWith(UID))
+                    .map(line -> line.substring(UID.length()).strip().split("\\s+", 2)[0])
+                    .findFirst()
+                    .orElse("");
+        } catch (IOException | UncheckedIOException e) {
+            return "";
         }
     }
 
