@@ -131,6 +131,11 @@ public final class MovedGuest implements AutoCloseable {
         }
     }
 
+    /** Connects to the socket that the other host's daemon has used, which nobody holds after the move. */
+    public void assertMonitorIsFree() throws Exception {
+        QmpClient.connect(name, to.folder().resolve(name + ".monitor")).close();
+    }
+
     /** SIGKILL to the QEMU at the other host, and waits until it is gone. */
     public void killTarget() throws Exception {
         ProcessHandle process = target().orElseThrow(() -> new IOException("no QEMU at " + to.name()));

@@ -281,6 +281,7 @@ final class MoveLab implements AutoCloseable {
                 () -> show(b, guest).path("outcome").asText().equals("moved"),
                 () -> show(b, guest));
         assertThat(guest.target()).isPresent();
+        guest.assertMonitorIsFree();
         assertThat(guest.leftSockets()).isEmpty();
         JsonNode report = report(end.path("id").asText());
         assertThat(report.path("outcome").asText()).isEqualTo("moved");

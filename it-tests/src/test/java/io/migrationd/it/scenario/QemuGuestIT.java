@@ -148,12 +148,24 @@ class QemuGuestIT {
                         .as("out of band")
                         .isInstanceOf(QmpException.class)
                         .hasMessageContaining("postcopy is paused");
-                second.giveUp();
+                second.giveUp(CALL);
             }
             try (QemuGuest third = QemuGuest.connect("a", socket, CALL, events)) {
                 assertThat(third.status().running()).isFalse();
                 assertThat(QemuGuest.findKept("a", socket, unknown, CALL, events))
                         .isEmpty();
+            }
+            // A QEMU that hangs, here because it is stopped, need not answer to be free for others afterwards.
+            QemuGuest fourth = QemuGuest.connectForGood("a", socket, pid, CALL, events);
+            signal(process, "STOP");
+            assertThatThrownBy(() -> fourth.queryMigrate(Duration.ofMillis(100)))
+                    .isInstanceOf(QmpTimeoutException.class);
+            assertThat(fourth.hangs()).isTrue();
+            fourth.giveUp(CALL);
+            signal(process, "CONT");
+            assertThat(QemuGuest.findKept("a", socket, pid, CALL, events)).isEmpty();
+            try (QemuGuest fifth = QemuGuest.connect("a", socket, CALL, events)) {
+                assertThat(fifth.status().running()).isFalse();
             }
         }
     }
@@ -287,6 +299,14 @@ class QemuGuestIT {
     private QemuProcess source(QemuBinary binary) throws Exception {
         assumeTrue(binary.path().isPresent(), binary.hint());
         return QemuProcess.start(binary, "a", machine(), folder);
+    }
+
+    private static void signal(QemuProcess process, String signal) throws IOException, InterruptedException {
+        assertThat(new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid()))
+                        .inheritIO()
+                        .start()
+                        .waitFor())
+                .isZero();
     }
 
     private QemuProcess destination(QemuBinary binary) throws Exception {

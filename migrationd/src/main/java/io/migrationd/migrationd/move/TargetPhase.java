@@ -62,6 +62,11 @@ public enum TargetPhase {
             new Transition(RECOVERING, ENDED, "a QEMU died, or the source has closed"),
             new Transition(COMPLETE, ENDED, "the source has closed, or QEMU died"));
 
+    /** Whether the move is over here: a later daemon does nothing more for it. */
+    public boolean isLast() {
+        return this == DECLINED || this == UNSURE || this == ENDED;
+    }
+
     TargetPhase to(TargetPhase next) {
         return Phases.checked(
                 "target of a move", this, next, TABLE.stream().anyMatch(t -> t.from == this && t.to == next));

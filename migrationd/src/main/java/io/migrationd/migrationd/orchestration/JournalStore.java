@@ -9,7 +9,6 @@ import io.migrationd.migrationd.move.MoveCodec;
 import io.migrationd.migrationd.move.Ownership;
 import io.migrationd.migrationd.move.SourcePhase;
 import io.migrationd.migrationd.move.SourceState;
-import io.migrationd.migrationd.move.TargetPhase;
 import io.migrationd.migrationd.move.TargetState;
 import java.io.IOException;
 import java.time.Instant;
@@ -93,9 +92,7 @@ final class JournalStore implements MoveStore, AutoCloseable {
     @Override
     public void write(TargetJob job, TargetState state, Ownership ownership, long epoch) throws IOException {
         boolean first = isNew(job.id());
-        boolean ended = state.phase() == TargetPhase.ENDED
-                || state.phase() == TargetPhase.DECLINED
-                || state.phase() == TargetPhase.UNSURE;
+        boolean ended = state.phase().isLast();
         write(
                 job.id(),
                 TARGET,

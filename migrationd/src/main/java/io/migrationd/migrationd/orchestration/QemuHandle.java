@@ -40,7 +40,7 @@ final class QemuHandle implements AutoCloseable {
     private final BooleanSupplier processIsDead;
     private final Consumer<QmpEvent> events;
     private final Runnable stirred;
-    private final Optional<Keeping> keeping;
+    private Optional<Keeping> keeping;
     private boolean mayBeKept;
     private @Nullable QemuGuest guest;
 
@@ -138,10 +138,9 @@ final class QemuHandle implements AutoCloseable {
                 return kept.get();
             }
         }
-        QemuGuest made = QemuGuest.connectForGood(name, socket, pid, CALL, listener);
         // From now on also after a connection that was broken off by this side.
         mayBeKept = true;
-        return made;
+        return QemuGuest.connectForGood(name, socket, pid, CALL, listener);
     }
 
     /** Asks for the migration's status and then for the run state. */
@@ -189,20 +188,41 @@ final class QemuHandle implements AutoCloseable {
         }
     }
 
-    /** The connection, if it was kept, is not any more; a QEMU that can't be told keeps it. */
+    /** Closes the connection also where it is kept, if it is: later ones are not kept. */
     void giveUp() {
         if (keeping.isEmpty()) {
             return;
         }
-        try {
-            guest().giveUp();
-        } catch (QmpException | QmpConnectionException e) {
-            log.atWarn()
-                    .addKeyValue("guest", name)
-                    .addKeyValue("socket", socket)
-                    .setCause(e)
-                    .log("QEMU may keep the daemon's connection and then serves nobody else at this socket");
+        Optional<QemuGuest> kept = Optional.ofNullable(guest);
+        guest = null;
+        if (kept.isEmpty() && mayBeKept) {
+            try {
+                kept = QemuGuest.findKept(name, socket, keeping.get().pid(), CALL, nobody());
+            } catch (QmpConnectionException e) {
+                log.atWarn()
+                        .addKeyValue("guest", name)
+                        .addKeyValue("socket", socket)
+                        .setCause(e)
+                        .log("QEMU may keep the daemon's connection and then serves nobody else at this socket");
+            }
         }
+        kept.ifPresent(found -> found.giveUp(LOOK));
+        keeping = Optional.empty();
+        mayBeKept = false;
+    }
+
+    private static QmpMonitor.Listener nobody() {
+        return new QmpMonitor.Listener() {
+            @Override
+            public void event(QmpEvent event) {
+                // Only to be closed.
+            }
+
+            @Override
+            public void closed(QmpClosedException cause) {
+                // Nobody waits for anything.
+            }
+        };
     }
 
     private void drop() {

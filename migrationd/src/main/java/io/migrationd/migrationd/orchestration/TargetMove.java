@@ -51,7 +51,6 @@ final class TargetMove extends MoveLoop<TargetState> {
     private int listens;
     private long nextLookNanos = System.nanoTime();
     private boolean goneTold;
-    private boolean killed;
     private volatile Optional<QemuMigration> seen = Optional.empty();
     private volatile Optional<Outcome> outcome = Optional.empty();
     private volatile String peer = "?";
@@ -235,6 +234,11 @@ final class TargetMove extends MoveLoop<TargetState> {
 
     @Override
     void write(TargetState next, MoveAction.Write write) throws IOException {
+        QemuHandle connected = qemu;
+        if (connected != null && next.phase().isLast()) {
+            // Before the journal forgets the move: no later daemon would look for a connection that is still kept.
+            connected.giveUp();
+        }
         services.store().write(job, next, write.ownership(), write.epoch());
     }
 
@@ -373,7 +377,6 @@ final class TargetMove extends MoveLoop<TargetState> {
                 // A QEMU serves one client: it may have to be told to quit.
                 connected.close();
             }
-            killed = true;
             running.kill();
             services.store().undone(id(), "incoming");
         }
@@ -396,12 +399,6 @@ final class TargetMove extends MoveLoop<TargetState> {
     void finish(Outcome how) {
         closeRelay();
         outcome = Optional.of(how);
-        QemuHandle connected = qemu;
-        IncomingProcess running = process;
-        if (connected != null && running != null && !killed && !running.isDead()) {
-            // Before the journal forgets the move: nobody would look for a kept connection later.
-            connected.giveUp();
-        }
         try {
             if (how == Outcome.MOVED) {
                 // The guest's own from now on: a later daemon must not take it for a leftover.

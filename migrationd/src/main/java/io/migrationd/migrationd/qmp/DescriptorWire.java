@@ -31,6 +31,9 @@ final class DescriptorWire implements QmpWire {
     private final MemorySegment incoming = Arena.ofAuto().allocate(BUFFER_BYTES);
     private final MemorySegment outgoing = Arena.ofAuto().allocate(BUFFER_BYTES);
 
+    /** Held by who uses the library's descriptor, or closes it. */
+    private final Object passing = new Object();
+
     // Guarded by this; socket is set once.
     private @Nullable AFUNIXSocketChannel channel;
     private @Nullable Descriptor descriptor;
@@ -62,7 +65,12 @@ final class DescriptorWire implements QmpWire {
         synchronized (this) {
             channel = opened;
         }
-        opened.connect(AFUNIXSocketAddress.of(path.get()));
+        // Nothing would wake a thread that waits here, where another client waits already.
+        opened.configureBlocking(false);
+        if (!opened.connect(AFUNIXSocketAddress.of(path.get()))) {
+            throw new IOException("others wait for it already");
+        }
+        opened.configureBlocking(true);
         // The library closes its descriptor when it likes: all but the passing goes over one of ours.
         adopt(new Descriptor(Libc.dup(number(opened.getFileDescriptor()))));
     }
@@ -110,10 +118,30 @@ final class DescriptorWire implements QmpWire {
         synchronized (this) {
             open = Objects.requireNonNull(channel, "a connection that was passed on");
         }
-        open.setOutboundFileDescriptors(open.getFileDescriptor());
-        ByteBuffer rest = ByteBuffer.wrap(bytes);
-        while (rest.hasRemaining()) {
-            open.write(rest);
+        synchronized (passing) {
+            if (isClosed()) {
+                throw new AsynchronousCloseException();
+            }
+            open.setOutboundFileDescriptors(open.getFileDescriptor());
+            ByteBuffer rest = ByteBuffer.wrap(bytes);
+            while (rest.hasRemaining()) {
+                open.write(rest);
+            }
+        }
+    }
+
+    private synchronized boolean isClosed() {
+        return closed;
+    }
+
+    /** Ends the connection also for whoever has a copy of this end. */
+    void shutdown() throws IOException {
+        DirectSocket open;
+        synchronized (this) {
+            open = socket;
+        }
+        if (open != null) {
+            open.shutdown();
         }
     }
 
@@ -135,11 +163,13 @@ final class DescriptorWire implements QmpWire {
         if (opened == null) {
             return;
         }
-        if (connected) {
-            // The library's own way ends the connection for whoever has a copy, by shutdown(2).
-            new FileOutputStream(opened.getFileDescriptor()).close();
+        synchronized (passing) {
+            if (connected) {
+                // The library's own way ends the connection for whoever has a copy, by shutdown(2).
+                new FileOutputStream(opened.getFileDescriptor()).close();
+            }
+            opened.close();
         }
-        opened.close();
     }
 
     /** For the reading thread. */

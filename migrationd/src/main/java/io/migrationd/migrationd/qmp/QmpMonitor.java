@@ -192,7 +192,20 @@ public final class QmpMonitor implements AutoCloseable {
         return calls.awaitUnclaimed(deadline, message, seconds(timeout)).text();
     }
 
-    /** Closes the connection and ends its thread. */
+    /** Closes the connection, also the copy that the peer keeps of this end: it needs not answer for that. */
+    public void closeCopies() {
+        closing = true;
+        if (wire instanceof DescriptorWire passing) {
+            try {
+                passing.shutdown();
+            } catch (IOException e) {
+                log.atDebug().addKeyValue("peer", peer).setCause(e).log("the connection had ended");
+            }
+        }
+        close();
+    }
+
+    /** Closes the connection and ends its thread. A copy that the peer keeps stays connected. */
     @Override
     public void close() {
         closing = true;

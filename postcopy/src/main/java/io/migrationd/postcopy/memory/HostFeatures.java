@@ -119,16 +119,29 @@ public final class HostFeatures {
 
     private void probeCapability() {
         try {
-            String status = Files.readString(Path.of("/proc/self/status"));
-            int at = status.indexOf(CAPABILITIES_KEY) + CAPABILITIES_KEY.length();
-            long effective = Long.parseUnsignedLong(
-                    status.substring(at).lines().findFirst().orElseThrow().strip(), 16);
+            long effective = effectiveCapabilities();
             if ((effective & 1L << CAP_SYS_PTRACE) == 0) {
                 missing.put(HostFeature.OTHER_USERS_PAGEMAP, "effective capabilities %#x".formatted(effective));
             }
         } catch (IOException e) {
             missing.put(HostFeature.OTHER_USERS_PAGEMAP, e.toString());
         }
+    }
+
+    /** Whether this process may trace any other, whatever its user and whoever started it. */
+    public static boolean hasPtraceCapability() {
+        try {
+            return (effectiveCapabilities() & 1L << CAP_SYS_PTRACE) != 0;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private static long effectiveCapabilities() throws IOException {
+        String status = Files.readString(Path.of("/proc/self/status"));
+        int at = status.indexOf(CAPABILITIES_KEY) + CAPABILITIES_KEY.length();
+        return Long.parseUnsignedLong(
+                status.substring(at).lines().findFirst().orElseThrow().strip(), 16);
     }
 
     private static Optional<ErrnoException> refusal(Opener opener) {

@@ -30,6 +30,8 @@ public final class StreamSocket {
 
     private static final NativeFunction GETPEERNAME =
             NativeFunction.of("getpeername", JAVA_INT, JAVA_INT, NativeFunction.WORD, NativeFunction.WORD);
+    private static final NativeFunction GETSOCKNAME =
+            NativeFunction.of("getsockname", JAVA_INT, JAVA_INT, NativeFunction.WORD, NativeFunction.WORD);
     private static final int AF_UNIX = 1;
     /** struct sockaddr_un: a family of two bytes and a path of up to 108. */
     private static final int ADDRESS_BYTES = 110;
@@ -62,15 +64,24 @@ public final class StreamSocket {
 
     /** The path that the peer of a Unix socket is bound to; empty for other sockets and for peers without one. */
     public static Optional<String> peerPath(int fd) throws ErrnoException {
+        return path(GETPEERNAME, "getpeername", fd);
+    }
+
+    /** The path that a Unix socket is bound to, or was accepted at; empty for other sockets and without one. */
+    public static Optional<String> ownPath(int fd) throws ErrnoException {
+        return path(GETSOCKNAME, "getsockname", fd);
+    }
+
+    private static Optional<String> path(NativeFunction function, String call, int fd) throws ErrnoException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment address = arena.allocate(ADDRESS_BYTES, Integer.BYTES);
             MemorySegment length = arena.allocateFrom(JAVA_INT, ADDRESS_BYTES);
-            long result = GETPEERNAME.call(fd, address.address(), length.address());
+            long result = function.call(fd, address.address(), length.address());
             if (result == -Errno.ENOTCONN) {
                 return Optional.empty();
             }
             if (result < 0) {
-                throw Libc.failure("getpeername", result, "fd=" + fd);
+                throw Libc.failure(call, result, "fd=" + fd);
             }
             int end = Math.min(length.get(JAVA_INT, 0), ADDRESS_BYTES);
             // A name in the abstract namespace begins with a zero byte.

@@ -104,6 +104,12 @@ class DirectSocketTest {
     }
 
     @Test
+    void endsOfAPairHaveNoNames() throws Exception {
+        assertThat(StreamSocket.ownPath(ours.number())).isEmpty();
+        assertThat(StreamSocket.peerPath(ours.number())).isEmpty();
+    }
+
+    @Test
     void afterTheEndNoCallTouchesTheDescriptor() throws Exception {
         socket.stop(ours::close);
         socket.shutdown();

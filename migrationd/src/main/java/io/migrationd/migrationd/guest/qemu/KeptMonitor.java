@@ -1,6 +1,9 @@
 package io.migrationd.migrationd.guest.qemu;
 
+import io.migrationd.postcopy.memory.HostFeatures;
 import io.migrationd.postcopy.os.Descriptor;
+import io.migrationd.postcopy.os.Errno;
+import io.migrationd.postcopy.os.ErrnoException;
 import io.migrationd.postcopy.os.ForeignDescriptor;
 import io.migrationd.postcopy.os.PollSet;
 import io.migrationd.postcopy.os.StreamSocket;
@@ -64,6 +67,24 @@ final class KeptMonitor {
         return Optional.empty();
     }
 
+    /**
+     * Whether a daemon that did not start the QEMU may take a copy of its descriptors. This one perhaps may only
+     * because QEMU is its child: so Yama's ptrace_scope 1 has it.
+     */
+    static boolean mayBeFoundByAnother() {
+        return HostFeatures.hasPtraceCapability() || !yamaRestricts();
+    }
+
+    private static boolean yamaRestricts() {
+        try {
+            return !Files.readString(Path.of("/proc/sys/kernel/yama/ptrace_scope"))
+                    .strip()
+                    .equals("0");
+        } catch (IOException noYama) {
+            return false;
+        }
+    }
+
     /** Wire source: proc_net_unix in proc(5): Num RefCount Protocol Flags Type St Inode Path. */
     private static OptionalLong listenerAt(Path socket) throws IOException {
         Set<String> links = new HashSet<>();
@@ -73,6 +94,8 @@ final class KeptMonitor {
                     .filter(columns -> columns[PATH_COLUMN].equals(socket.toString()))
                     .filter(columns -> columns[FLAGS_COLUMN].equals(LISTENS))
                     .forEach(columns -> links.add(SOCKET + "[" + columns[INODE_COLUMN] + "]"));
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
         }
         if (links.isEmpty()) {
             return OptionalLong.empty();
@@ -118,20 +141,37 @@ final class KeptMonitor {
     }
 
     private static Optional<Descriptor> kept(long pid, Path link, Path socket) throws IOException {
-        int number = Integer.parseInt(link.getFileName().toString());
-        Descriptor copy = ForeignDescriptor.of(pid, number);
-        if (isPeerOf(copy, socket) && !hasEnded(copy)) {
-            return Optional.of(copy);
+        Descriptor copy;
+        try {
+            copy = ForeignDescriptor.of(pid, Integer.parseInt(link.getFileName().toString()));
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.EBADF) {
+                return Optional.empty(); // Closed meanwhile.
+            }
+            throw e;
+        }
+        try {
+            if (isPeerOf(copy, socket) && !hasEnded(copy)) {
+                return Optional.of(copy);
+            }
+        } catch (IOException e) {
+            copy.close();
+            throw e;
         }
         copy.close();
         return Optional.empty();
     }
 
+    /**
+     * Our end has no name. One that QEMU has accepted has that of its listener, and whoever connected to it may have
+     * any name, also that of the monitor in a mount namespace of his own.
+     */
     private static boolean isPeerOf(Descriptor descriptor, Path socket) {
         try {
-            return StreamSocket.peerPath(descriptor.number())
-                    .filter(path -> path.equals(socket.toString()))
-                    .isPresent();
+            return StreamSocket.ownPath(descriptor.number()).isEmpty()
+                    && StreamSocket.peerPath(descriptor.number())
+                            .filter(path -> path.equals(socket.toString()))
+                            .isPresent();
         } catch (IOException noUnixSocket) {
             return false;
         }

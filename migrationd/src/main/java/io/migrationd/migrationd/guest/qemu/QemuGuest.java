@@ -70,22 +70,36 @@ public final class QemuGuest implements AutoCloseable {
             return guest;
         }
         try {
+            if (!KeptMonitor.mayBeFoundByAnother()) {
+                throw new IOException("without CAP_SYS_PTRACE Yama lets only a parent do that");
+            }
             monitor.leaveCopy(KeptMonitor.NAME, timeout);
             if (KeptMonitor.find(socket, pid).map(QemuGuest::closed).isEmpty()) {
                 throw new IOException("it is not among the descriptors of the QEMU");
             }
-        } catch (QmpException | QmpConnectionException e) {
-            guest.close();
+        } catch (QmpConnectionException e) {
+            guest.closeForGood();
             throw e;
-        } catch (IOException e) {
+        } catch (IOException | QmpException e) {
             log.atWarn()
                     .addKeyValue("guest", name)
                     .addKeyValue("socket", socket)
                     .setCause(e)
                     .log("a new daemon could not take over the connection with this QEMU: it is not kept");
-            guest.giveUp();
+            guest.takeBack();
         }
         return guest;
+    }
+
+    private void takeBack() throws QmpConnectionException {
+        try {
+            run("closefd", Map.of("fdname", KeptMonitor.NAME));
+        } catch (QmpConnectionException e) {
+            closeForGood();
+            throw e;
+        } catch (QmpException e) {
+            log.atDebug().setCause(e).log("QEMU kept no connection");
+        }
     }
 
     private static boolean closed(Descriptor copy) {
@@ -105,7 +119,7 @@ public final class QemuGuest implements AutoCloseable {
         try {
             kept = KeptMonitor.find(socket, pid);
         } catch (IOException e) {
-            log.atDebug().addKeyValue("guest", name).setCause(e).log("no look at what this QEMU keeps");
+            log.atWarn().addKeyValue("guest", name).setCause(e).log("what this QEMU keeps can't be looked at");
             return Optional.empty();
         }
         if (kept.isEmpty()) {
@@ -121,13 +135,25 @@ public final class QemuGuest implements AutoCloseable {
         return found;
     }
 
-    /** QEMU no longer keeps this connection: it serves others when this one is closed. */
-    public void giveUp() throws QmpConnectionException {
-        try {
-            run("closefd", Map.of("fdname", KeptMonitor.NAME));
-        } catch (QmpException e) {
-            log.atDebug().setCause(e).log("QEMU kept no connection");
+    /**
+     * Closes the connection also where QEMU keeps it, whether it answers or not: from now on it serves others. QEMU is
+     * asked to forget the descriptor, too, unless it hangs.
+     *
+     * @param patience for that question
+     */
+    public void giveUp(Duration patience) {
+        if (!hangs()) {
+            try {
+                @Nullable Object _ = monitor.execute("closefd", Map.of("fdname", KeptMonitor.NAME), patience);
+            } catch (QmpException | QmpConnectionException e) {
+                log.atDebug().setCause(e).log("QEMU has not closed its copy of the connection");
+            }
         }
+        closeForGood();
+    }
+
+    private void closeForGood() {
+        monitor.closeCopies();
     }
 
     /** The connection, for what has no operation here. */
