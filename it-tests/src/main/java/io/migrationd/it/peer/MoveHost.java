@@ -2,17 +2,22 @@ package io.migrationd.it.peer;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Collectors;
 
 /** A host that QEMU guests move from and to: a daemon that can die and come back, and its folder. */
 @SuppressWarnings("try") // A test may be interrupted while it ends.
 public final class MoveHost implements AutoCloseable {
+    private static final int FIRST_PORT = 15_000;
+    private static final int END_OF_PORTS = 32_000;
+    private static final int PORT_ATTEMPTS = 100;
     private static final Duration KILL_DEADLINE = Duration.ofSeconds(10);
 
     private final String name;
@@ -50,11 +55,20 @@ public final class MoveHost implements AutoCloseable {
         return new MoveHost(name, folder, settings, DaemonProcess.start(folder, settings));
     }
 
-    /** A port of this machine that nobody listens at now. */
+    /**
+     * A port of this machine that nobody listens at now, below those that the kernel gives to connections (32768 and
+     * up): one of theirs may be taken again before a daemon has it.
+     */
     public static int freePort() throws IOException {
-        try (ServerSocket probe = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return probe.getLocalPort();
+        for (int attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
+            int port = ThreadLocalRandom.current().nextInt(FIRST_PORT, END_OF_PORTS);
+            try (ServerSocket probe = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+                return probe.getLocalPort();
+            } catch (BindException taken) {
+                // The next one, then.
+            }
         }
+        throw new IOException("no free port from %d to %d".formatted(FIRST_PORT, END_OF_PORTS));
     }
 
     /** As others call it. */

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.migrationd.it.fault.LinkProxy;
 import io.migrationd.it.peer.Await;
 import io.migrationd.it.peer.DaemonProcess;
+import io.migrationd.it.peer.MoveHost;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QemuProcess;
 import io.migrationd.it.peer.QmpClient;
@@ -15,7 +16,6 @@ import io.migrationd.migrationd.sample.SerialLog;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -48,7 +48,7 @@ final class RescueLab implements AutoCloseable {
 
     static RescueLab start(Path folder, QemuBinary qemu, BootGuest shape) throws Exception {
         assumeTrue(qemu.path().isPresent(), qemu.hint());
-        int port = freePort();
+        int port = MoveHost.freePort();
         InetAddress loopback = InetAddress.getLoopbackAddress();
         Path firmware = Files.write(folder.resolve("guest.bin"), shape.firmware());
         List<String> machine =
@@ -67,7 +67,8 @@ final class RescueLab implements AutoCloseable {
         RescueLab lab = new RescueLab(folder, link, QemuProcess.start(qemu, "source", arguments, folder.resolve("a")));
         int linkPort = ((InetSocketAddress) link.address()).getPort();
         lab.settings.put("b", peer("b", port, ""));
-        lab.settings.put("a", peer("a", freePort(), "[peers]\nb = [\"tcp:127.0.0.1:%d\"]".formatted(linkPort)));
+        lab.settings.put(
+                "a", peer("a", MoveHost.freePort(), "[peers]\nb = [\"tcp:127.0.0.1:%d\"]".formatted(linkPort)));
         lab.startDaemon("b");
         lab.startDaemon("a");
         lab.source.migration().cont();
@@ -105,12 +106,6 @@ final class RescueLab implements AutoCloseable {
                 listen = "tcp:127.0.0.1:%d"
                 %s
                 """.formatted(name, port, more);
-    }
-
-    private static int freePort() throws IOException {
-        try (ServerSocket probe = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return probe.getLocalPort();
-        }
     }
 
     /** Also one that has ended, in its place. */
