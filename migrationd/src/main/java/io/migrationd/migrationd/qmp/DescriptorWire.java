@@ -63,6 +63,10 @@ final class DescriptorWire implements QmpWire {
         }
         AFUNIXSocketChannel opened = AFUNIXSocketChannel.open();
         synchronized (this) {
+            if (closed) {
+                opened.close();
+                throw new AsynchronousCloseException();
+            }
             channel = opened;
         }
         // Nothing would wake a thread that waits here, where another client waits already.
