@@ -19,6 +19,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * A guest whose threads are ours: they touch its memory by {@link NativeCopy} only, so that a fault stops one thread
@@ -43,6 +44,8 @@ final class PagedGuest implements AutoCloseable, PageRequester {
     final IncomingBlock block;
     final BlockingQueue<Asked> asked = new LinkedBlockingQueue<>();
     volatile boolean connected = true;
+    /** Requests that found no connection. */
+    final AtomicInteger refused = new AtomicInteger();
 
     private final Arena arena = Arena.ofShared();
     private final ExecutorService threads = Executors.newCachedThreadPool(
@@ -101,6 +104,7 @@ final class PagedGuest implements AutoCloseable, PageRequester {
     @Override
     public void requestPages(String name, long start, int lengthBytes) throws IOException {
         if (!connected) {
+            refused.incrementAndGet();
             throw new IOException("no connection");
         }
         asked.add(new Asked(name, start, lengthBytes));

@@ -248,7 +248,7 @@ class UffdIncomingMemoryTest {
             memory.start(guest);
             guest.connected = false;
             Future<long[]> seen = guest.read(5);
-            await("the fault is taken in", () -> memory.report().pending() == 1);
+            await("the fault is taken in, and the request fails", () -> guest.refused.get() == 1);
             memory.park();
             assertThatExceptionOfType(IOException.class)
                     .isThrownBy(memory::resume)

@@ -110,7 +110,12 @@ public final class QmpClient implements AutoCloseable {
 
     /** Sends a command whose answer nobody waits for. */
     public void send(String command) throws IOException {
-        write("execute", command, Map.of());
+        send(command, Map.of());
+    }
+
+    /** Sends a command whose answer nobody waits for. */
+    public void send(String command, Map<String, ?> arguments) throws IOException {
+        write("execute", command, arguments);
     }
 
     /** Runs a command out of band: it is answered even while the peer's main loop is blocked. */

@@ -173,6 +173,21 @@ final class MoveLab implements AutoCloseable {
                 () -> show(a, guest));
     }
 
+    /** Waits until the destination's end of the move is in that phase. */
+    void awaitTargetPhase(MovedGuest guest, String wanted) throws Exception {
+        Await.until(
+                "phase " + wanted + " at b",
+                DEADLINE,
+                () -> {
+                    JsonNode move = show(b, guest);
+                    if (move.has("outcome")) {
+                        throw new IOException("the move is over: " + move);
+                    }
+                    return move.path("phase").asText().equals(wanted);
+                },
+                () -> show(b, guest));
+    }
+
     /** Waits until so many bytes have been sent in this move. */
     void awaitTransferred(MovedGuest guest, long bytes) throws Exception {
         Await.until(

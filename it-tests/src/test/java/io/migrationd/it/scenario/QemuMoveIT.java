@@ -99,6 +99,9 @@ class QemuMoveIT {
         }
     }
 
+    /** Of {@link #calm}: comes last. */
+    private static final int LAST_COLD_PAGE = (1 << 20) + (32 << 20) - 4096;
+
     /** 32 MiB that do not compress. */
     private static BootGuest calm() {
         return BootGuest.standard(1).withRam(64, 32).resting();
@@ -448,6 +451,47 @@ class QemuMoveIT {
                 victims.comeBack(lab);
                 var _ = operator.awaitEvent("STOP", _ -> true, MoveLab.DEADLINE);
                 operator.execute("cont");
+            }
+            JsonNode report = lab.assertMoved(guest, id);
+            assertThat(report.path("recoveries").size()).isPositive();
+        });
+    }
+
+    /**
+     * The same before the destination has answered to {@code cont}, so that nobody knows whether the guest runs: the
+     * word that it is loaded is held up, its main loop is sent for a page that does not come, and the next daemon of
+     * the source hears that word and grants.
+     */
+    @ParameterizedTest
+    @EnumSource(
+            value = Victims.class,
+            names = {"SOURCE", "BOTH"})
+    void daemonsKilledWhileTheTargetHangsAsItStartsRecover(Victims victims) throws Exception {
+        inOwnLab(lab -> {
+            Path socket = folder.resolve("operator.qmp");
+            MovedGuest guest = lab.guest(
+                    "web", calm().touchingCold(), List.of("-qmp", "unix:" + socket + ",server=on,wait=off"), List.of());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitSaid(guest, "postcopy-active");
+            lab.link().cut(Cut.SILENCE_REVERSE);
+            lab.awaitTargetPhase(guest, "loaded");
+            // The path is the younger QEMU's.
+            try (QmpClient operator = QmpClient.connect("operator", socket)) {
+                Path dump = folder.resolve("page");
+                operator.send("pmemsave", Map.of("val", LAST_COLD_PAGE, "size", 4096, "filename", dump.toString()));
+                assertThat(operator.answers(Duration.ofSeconds(1)))
+                        .as("its main loop hangs")
+                        .isFalse();
+                lab.a().kill();
+                lab.link().heal();
+                lab.a().restart();
+                lab.awaitTargetPhase(guest, "starting");
+                if (victims == Victims.BOTH) {
+                    lab.b().kill();
+                    lab.b().restart();
+                }
+                var _ = operator.awaitEvent("RESUME", _ -> true, MoveLab.DEADLINE);
+                assertThat(dump).hasSize(4096);
             }
             JsonNode report = lab.assertMoved(guest, id);
             assertThat(report.path("recoveries").size()).isPositive();

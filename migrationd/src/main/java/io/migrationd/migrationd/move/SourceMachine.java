@@ -220,7 +220,7 @@ public final class SourceMachine {
         switch (now.heard()) {
             case LOST -> end(Outcome.UNSURE);
             case DECLINED -> takeBack();
-            case STARTED -> {
+            case STARTING, STARTED -> {
                 if (!now.complete()) {
                     move(SourcePhase.PAGING);
                     if (now.gone()) {
@@ -228,19 +228,34 @@ public final class SourceMachine {
                     }
                     paging();
                     write();
-                } else {
+                } else if (now.heard() == Heard.STARTED) {
                     close();
                 }
             }
-            case NOTHING, LOADED -> {}
+            case NOTHING, LOADED -> askIfCutOff();
         }
+    }
+
+    /** What the target misses does not come any more: it may hang at it, and never say that it has started. */
+    private void askIfCutOff() {
+        if (isCutOff(now) && !(before.phase() == SourcePhase.RELEASED && isCutOff(before))) {
+            send(new PeerMessage.Sync(now.phase()));
+        }
+    }
+
+    private static boolean isCutOff(SourceState state) {
+        QemuStatus status = state.fact().status();
+        boolean sendsNoMore = state.gone() || status == QemuStatus.POSTCOPY_PAUSED || status == QemuStatus.FAILED;
+        return !state.complete() && (sendsNoMore || state.targetPaused());
     }
 
     private void paging() {
         if (now.heard() == Heard.LOST) {
-            end(Outcome.LOST);
+            end(lostAtTheTarget());
         } else if (now.complete()) {
-            close();
+            if (now.heard() == Heard.STARTED) {
+                close();
+            }
         } else if (!now.gone()) {
             switch (now.fact().status()) {
                 case POSTCOPY_PAUSED -> paused();
@@ -270,6 +285,11 @@ public final class SourceMachine {
                         CANCELLED -> {}
             }
         }
+    }
+
+    /** What never said that it runs may not have run: then it is whole here. */
+    private Outcome lostAtTheTarget() {
+        return before.heard() == Heard.STARTED ? Outcome.LOST : Outcome.UNSURE;
     }
 
     /** 7.2 waits in the handshake for ever when its connection closes. */
@@ -371,9 +391,11 @@ public final class SourceMachine {
     }
 
     private void stranded() {
-        if (now.heard() == Heard.LOST || (now.gone() && !now.isReleased())) {
+        if (now.heard() == Heard.LOST && now.isReleased()) {
+            end(lostAtTheTarget());
+        } else if (now.heard() == Heard.LOST || (now.gone() && !now.isReleased())) {
             end(Outcome.LOST);
-        } else if (now.isReleased() && now.complete()) {
+        } else if (now.isReleased() && now.complete() && now.heard() == Heard.STARTED) {
             close();
         } // Gone and released: the target is asked, and says that it has all of it or that it is lost.
     }
@@ -694,7 +716,10 @@ public final class SourceMachine {
     }
 
     private void declined(String why) {
-        if (now.phase() == SourcePhase.NEW || now.phase() == SourcePhase.PREPARING || now.heard() == Heard.STARTED) {
+        if (now.phase() == SourcePhase.NEW
+                || now.phase() == SourcePhase.PREPARING
+                || now.heard() == Heard.STARTING
+                || now.heard() == Heard.STARTED) {
             throw illegal();
         }
         if (now.heard() == Heard.DECLINED || now.phase() == SourcePhase.ENDED) {
@@ -757,7 +782,10 @@ public final class SourceMachine {
         }
     }
 
-    /** The answer to SYNC: all that was lost with the old session. */
+    /**
+     * The answer to SYNC: all that was lost with the old session. Said unasked by a target that is cut off as it
+     * starts.
+     */
     private void targetStands(TargetPhase phase, QemuFact fact) {
         SourcePhase asked = now.phase();
         now = now.withTargetPaused(fact.status() == QemuStatus.POSTCOPY_PAUSED);
@@ -768,7 +796,11 @@ public final class SourceMachine {
             case NONE -> throw illegal(); // That would be UNKNOWN.
             case PREPARING, STANDBY -> {}
             case LOADED -> heard(Heard.LOADED);
-            case GRANTED, STARTING -> needsRelease();
+            case GRANTED -> needsRelease();
+            case STARTING -> {
+                needsRelease();
+                heard(Heard.STARTING);
+            }
             case RUNNING, PAUSED, RECOVERING -> {
                 needsRelease();
                 heard(Heard.STARTED);

@@ -66,7 +66,7 @@ public enum SourcePhase {
             new Transition(PACKAGING, RELEASED, "the target could run it"),
             new Transition(PACKAGING, RETURNING, "the target has declined"),
             new Transition(PACKAGING, ABORTING, "QEMU failed (11.0: before the package was acknowledged), or died"),
-            new Transition(RELEASED, PAGING, "the target has started it"),
+            new Transition(RELEASED, PAGING, "the target has started it, or hangs as it does"),
             new Transition(RELEASED, CLOSING, "the target has started it and needs nothing more"),
             new Transition(RELEASED, RETURNING, "the target has declined"),
             new Transition(RELEASED, ENDED, "the target is lost"),

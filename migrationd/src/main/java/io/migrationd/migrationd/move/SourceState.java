@@ -37,12 +37,14 @@ public record SourceState(
         NOTHING(0),
         /** Its QEMU has what it needs to let the guest run. */
         LOADED(1),
+        /** It has told its QEMU to run the guest, or is about to: it can't decline any more. */
+        STARTING(2),
         /** The guest runs there. */
-        STARTED(2),
+        STARTED(3),
         /** It never ran there and never will. */
-        DECLINED(3),
+        DECLINED(4),
         /** Its QEMU died after the grant, or the target has forgotten the move after the grant. */
-        LOST(3);
+        LOST(4);
 
         private final int rank;
 

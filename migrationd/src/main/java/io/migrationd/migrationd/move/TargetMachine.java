@@ -48,7 +48,7 @@ public final class TargetMachine {
                     // Its bytes are lost. The source begins with SYNC.
                     actions.add(new CloseRelay());
                 }
-                if (now.phase() == TargetPhase.STANDBY) {
+                if (now.phase() == TargetPhase.STANDBY || now.phase() == TargetPhase.GRANTED) {
                     // What QEMU has got whole it says within the timer; more won't come.
                     actions.add(new Arm(Timer.STUCK));
                 }
@@ -63,7 +63,7 @@ public final class TargetMachine {
                 }
             }
             case MoveEvent.RecoverListening _ -> {
-                if (now.phase() == TargetPhase.RECOVERING) {
+                if (now.phase() == TargetPhase.RECOVERING || now.phase() == TargetPhase.STARTING) {
                     // It is paused, or it wouldn't listen: whatever is seen from here on is news.
                     now = now.with(
                             new QemuFact(QemuStatus.POSTCOPY_PAUSED, now.fact().vcpus()));
@@ -76,6 +76,8 @@ public final class TargetMachine {
                 now = now.with(QemuFact.UNKNOWN);
                 if (now.phase() == TargetPhase.PREPARING) {
                     decline(new PeerMessage.Declined("restarted"));
+                } else if (now.phase() == TargetPhase.STARTING && plan().guestRuns()) {
+                    command(QemuCommand.CONT); // The old daemon may not have come to it.
                 }
             }
             case MoveEvent.Start _,
@@ -144,10 +146,21 @@ public final class TargetMachine {
 
     private void startIfLoaded() {
         if (now.fact().isLoaded()) {
-            move(TargetPhase.STARTING);
-            write();
-            contOrStarted();
+            start();
         }
+    }
+
+    private void start() {
+        move(TargetPhase.STARTING);
+        write();
+        if (now.fact().status() == QemuStatus.POSTCOPY_PAUSED) {
+            sayHowItStands();
+        }
+        contOrStarted();
+    }
+
+    private boolean hasSaidNothing() {
+        return plan().mode() == MovePlan.Mode.POSTCOPY && now.fact().status() == QemuStatus.UNKNOWN;
     }
 
     private void contOrStarted() {
@@ -170,8 +183,17 @@ public final class TargetMachine {
             if (!whole) {
                 running();
             }
-        } else if (before.fact().status() == QemuStatus.UNKNOWN) {
-            command(QemuCommand.CONT); // The old daemon may not have come to it.
+        } else if (now.fact().status() == QemuStatus.POSTCOPY_PAUSED) {
+            pausedBeforeItIsKnownToRun();
+        }
+    }
+
+    /** Its main loop may hang at a page that is missing, and say no more until it is recovered. */
+    private void pausedBeforeItIsKnownToRun() {
+        if (now.sourceLost()) {
+            lost();
+        } else if (before.fact().status() != QemuStatus.POSTCOPY_PAUSED && before.phase() == TargetPhase.STARTING) {
+            sayHowItStands();
         }
     }
 
@@ -207,9 +229,11 @@ public final class TargetMachine {
 
     private void paused() {
         if (now.sourceLost()) {
-            end(Outcome.LOST);
-            send(new PeerMessage.TargetLost());
+            lost();
             return;
+        }
+        if (before.phase() == TargetPhase.STARTING && before.fact().status() == QemuStatus.POSTCOPY_PAUSED) {
+            return; // Said before, and it may listen for the source's already.
         }
         // A restarted daemon says it again: its first answer to SYNC may have come before QEMU's.
         boolean restarted = before.fact().status() == QemuStatus.UNKNOWN;
@@ -235,10 +259,7 @@ public final class TargetMachine {
                 send(new PeerMessage.TargetLost());
                 actions.add(new Finish(Outcome.UNSURE));
             }
-            case RUNNING, PAUSED, RECOVERING, COMPLETE -> {
-                end(Outcome.LOST);
-                send(new PeerMessage.TargetLost());
-            }
+            case RUNNING, PAUSED, RECOVERING, COMPLETE -> lost();
             case NONE, DECLINED, UNSURE, ENDED -> {}
         }
     }
@@ -265,6 +286,8 @@ public final class TargetMachine {
         } else if (command == QemuCommand.RECOVER && now.phase() == TargetPhase.RECOVERING) {
             move(TargetPhase.PAUSED);
             send(new PeerMessage.RecoverFailed(why));
+        } else if (command == QemuCommand.RECOVER && now.phase() == TargetPhase.STARTING) {
+            send(new PeerMessage.RecoverFailed(why));
         }
     }
 
@@ -278,6 +301,10 @@ public final class TargetMachine {
             case STUCK -> {
                 if (now.phase() == TargetPhase.STANDBY) {
                     decline(new PeerMessage.Declined("the guest has not arrived and will not"));
+                } else if (now.phase() == TargetPhase.GRANTED && hasSaidNothing()) {
+                    // It hangs. Nobody grants in postcopy what we haven't said was loaded: an earlier daemon has.
+                    note("QEMU does not answer, but it had loaded the guest");
+                    start();
                 }
             }
         }
@@ -301,11 +328,13 @@ public final class TargetMachine {
             case PeerMessage.Recover _ -> recover();
             case PeerMessage.SourceLost _ -> sourceLost();
             case PeerMessage.Finish _ -> finish();
-            case PeerMessage.Sync _ ->
-                send(
-                        now.phase() == TargetPhase.NONE
-                                ? new PeerMessage.Unknown()
-                                : new PeerMessage.State(now.phase(), now.fact()));
+            case PeerMessage.Sync _ -> {
+                if (now.phase() == TargetPhase.NONE) {
+                    send(new PeerMessage.Unknown());
+                } else {
+                    sayHowItStands();
+                }
+            }
             case PeerMessage.Ready _,
                     PeerMessage.Refused _,
                     PeerMessage.Aborted _,
@@ -345,11 +374,7 @@ public final class TargetMachine {
                 move(TargetPhase.GRANTED);
                 write();
             }
-            case LOADED -> {
-                move(TargetPhase.STARTING);
-                write();
-                contOrStarted();
-            }
+            case LOADED -> start();
             case GRANTED, STARTING -> {} // Answered when the guest runs.
             case RUNNING, PAUSED, RECOVERING, COMPLETE -> send(new PeerMessage.Started());
             case DECLINED -> send(new PeerMessage.Declined("declined before"));
@@ -362,8 +387,9 @@ public final class TargetMachine {
 
     private void recover() {
         switch (now.phase()) {
-            case RUNNING, PAUSED, RECOVERING -> {
-                if (now.phase() != TargetPhase.RECOVERING) {
+            // STARTING stays: whether the guest runs is still to be heard.
+            case STARTING, RUNNING, PAUSED, RECOVERING -> {
+                if (now.phase() == TargetPhase.RUNNING || now.phase() == TargetPhase.PAUSED) {
                     move(TargetPhase.RECOVERING);
                 }
                 actions.add(new CloseRelay());
@@ -375,7 +401,7 @@ public final class TargetMachine {
             case COMPLETE -> send(new PeerMessage.Loaded(QemuStatus.COMPLETED)); // The source hasn't heard SHUT.
             case ENDED, UNSURE -> send(new PeerMessage.TargetLost());
             case NONE -> send(new PeerMessage.Unknown());
-            case PREPARING, STANDBY, LOADED, GRANTED, STARTING, DECLINED -> throw illegal();
+            case PREPARING, STANDBY, LOADED, GRANTED, DECLINED -> throw illegal();
         }
     }
 
@@ -388,6 +414,10 @@ public final class TargetMachine {
                 } else {
                     actions.add(new CloseRelay()); // What is here was handed to QEMU before; more won't come.
                 }
+            }
+            case STARTING -> {
+                actions.add(new CloseRelay());
+                starting();
             }
             case COMPLETE -> send(new PeerMessage.Loaded(QemuStatus.COMPLETED));
             // Before the grant: the source asks whether it is whole here.
@@ -407,7 +437,7 @@ public final class TargetMachine {
             case DECLINED -> send(new PeerMessage.Declined("declined before"));
             case ENDED, UNSURE -> send(new PeerMessage.TargetLost());
             case NONE -> send(new PeerMessage.Unknown());
-            case PREPARING, GRANTED, STARTING -> throw illegal();
+            case PREPARING, GRANTED -> throw illegal();
         }
     }
 
@@ -437,6 +467,11 @@ public final class TargetMachine {
         actions.add(new Finish(Outcome.FAILED_AT_SOURCE));
     }
 
+    private void lost() {
+        end(Outcome.LOST);
+        send(new PeerMessage.TargetLost());
+    }
+
     private void end(Outcome outcome) {
         move(TargetPhase.ENDED);
         now = now.with(outcome);
@@ -463,6 +498,10 @@ public final class TargetMachine {
 
     private MovePlan plan() {
         return Objects.requireNonNull(now.plan(), "a move with a record has a plan");
+    }
+
+    private void sayHowItStands() {
+        send(new PeerMessage.State(now.phase(), now.fact()));
     }
 
     private void send(PeerMessage message) {

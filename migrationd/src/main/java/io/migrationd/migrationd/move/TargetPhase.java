@@ -43,11 +43,12 @@ public enum TargetPhase {
             new Transition(STANDBY, DECLINED, "QEMU failed or died, abort, or restart before the source connected"),
             new Transition(LOADED, STARTING, "grant"),
             new Transition(LOADED, DECLINED, "QEMU died, or abort"),
-            new Transition(GRANTED, STARTING, "QEMU could run the guest"),
+            new Transition(GRANTED, STARTING, "QEMU could run the guest, or hangs and could before"),
             new Transition(GRANTED, DECLINED, "QEMU failed or died: cont was never sent"),
             new Transition(STARTING, RUNNING, "the guest runs"),
             new Transition(STARTING, COMPLETE, "the guest runs and is whole"),
             new Transition(STARTING, UNSURE, "QEMU died"),
+            new Transition(STARTING, ENDED, "the source's QEMU died with pages that are missing here"),
             new Transition(RUNNING, PAUSED, "paused"),
             new Transition(RUNNING, RECOVERING, "the source is paused and asks to recover"),
             new Transition(RUNNING, COMPLETE, "everything is here"),
@@ -65,6 +66,14 @@ public enum TargetPhase {
     /** Whether the move is over here: a later daemon does nothing more for it. */
     public boolean isLast() {
         return this == DECLINED || this == UNSURE || this == ENDED;
+    }
+
+    /**
+     * Whether QEMU's event that it is paused is a fact by itself: the package is loaded for certain, and a main loop
+     * that hangs at a page that is missing answers to no question.
+     */
+    public boolean isPauseEventAFact() {
+        return this == LOADED || this == STARTING || this == RUNNING || this == PAUSED || this == RECOVERING;
     }
 
     TargetPhase to(TargetPhase next) {

@@ -43,6 +43,8 @@ final class QemuHandle implements AutoCloseable {
     private Optional<Keeping> keeping;
     private boolean mayBeKept;
     private @Nullable QemuGuest guest;
+    /** What the last MIGRATION event of this connection said; written by the connection's thread, too. */
+    private volatile QemuStatus announced = QemuStatus.UNKNOWN;
 
     /**
      * Does not connect yet.
@@ -103,6 +105,9 @@ final class QemuHandle implements AutoCloseable {
             QmpMonitor.Listener listener = new QmpMonitor.Listener() {
                 @Override
                 public void event(QmpEvent event) {
+                    if (event.name().equals("MIGRATION")) {
+                        event.data().text("status").ifPresent(status -> announced = QemuStatus.parse(status));
+                    }
                     events.accept(event);
                     stirred.run();
                 }
@@ -112,6 +117,7 @@ final class QemuHandle implements AutoCloseable {
                     stirred.run();
                 }
             };
+            announced = QemuStatus.UNKNOWN;
             connected = keeping.isPresent()
                     ? connectForGood(keeping.get().pid(), listener)
                     : QemuGuest.connect(name, socket, CALL, listener);
@@ -141,6 +147,14 @@ final class QemuHandle implements AutoCloseable {
         // From now on also after a connection that was broken off by this side.
         mayBeKept = true;
         return QemuGuest.connectForGood(name, socket, pid, CALL, listener);
+    }
+
+    /**
+     * The migration's status by the last event: of use where QEMU answers to nothing, for it announces also what it is
+     * not yet. {@code UNKNOWN} if this connection has brought none.
+     */
+    QemuStatus announced() {
+        return announced;
     }
 
     /** Asks for the migration's status and then for the run state. */

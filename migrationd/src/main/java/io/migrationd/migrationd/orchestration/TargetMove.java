@@ -8,6 +8,8 @@ import io.migrationd.migrationd.move.MoveEvent;
 import io.migrationd.migrationd.move.Outcome;
 import io.migrationd.migrationd.move.PeerMessage;
 import io.migrationd.migrationd.move.QemuCommand;
+import io.migrationd.migrationd.move.QemuFact;
+import io.migrationd.migrationd.move.QemuStatus;
 import io.migrationd.migrationd.move.Step;
 import io.migrationd.migrationd.move.TargetMachine;
 import io.migrationd.migrationd.move.TargetPhase;
@@ -51,6 +53,9 @@ final class TargetMove extends MoveLoop<TargetState> {
     private int listens;
     private long nextLookNanos = System.nanoTime();
     private boolean goneTold;
+    /** {@code cont} is to be sent as soon as QEMU answers. */
+    private boolean contIsLate;
+
     private volatile Optional<QemuMigration> seen = Optional.empty();
     private volatile Optional<Outcome> outcome = Optional.empty();
     private volatile String peer = "?";
@@ -168,20 +173,36 @@ final class TargetMove extends MoveLoop<TargetState> {
             case QemuHandle.Look.Said said -> {
                 seen = Optional.of(said.migration());
                 recorder.counters(said.migration());
+                if (contIsLate && phase == TargetPhase.STARTING) {
+                    command(QemuCommand.CONT);
+                }
                 if (isNews(state().fact(), said.fact())) {
                     found(new MoveEvent.Qemu(said.fact()));
                 }
             }
             case QemuHandle.Look.Gone gone -> tellGone(gone.why());
-            case QemuHandle.Look.Busy busy ->
+            case QemuHandle.Look.Busy busy -> {
                 log.atDebug()
                         .addKeyValue("move", id())
                         .addKeyValue("why", busy.why())
                         .log("QEMU does not answer now");
+                if (phase.isPauseEventAFact() && asked.announced() == QemuStatus.POSTCOPY_PAUSED) {
+                    pausedAndHangs();
+                }
+            }
         }
         MoveRelay open = relay;
         if (open != null) {
             open.broken().ifPresent(why -> recorder.once("relay broken", why));
+        }
+    }
+
+    /** Its main loop may wait for a page that comes only when it is recovered. */
+    private void pausedAndHangs() {
+        QemuFact fact = new QemuFact(QemuStatus.POSTCOPY_PAUSED, state().fact().vcpus());
+        if (isNews(state().fact(), fact)) {
+            note("QEMU is paused, by its event, and does not answer");
+            found(new MoveEvent.Qemu(fact));
         }
     }
 
@@ -301,7 +322,7 @@ final class TargetMove extends MoveLoop<TargetState> {
                 case START_INCOMING -> startIncoming();
                 case RECOVER -> recover();
                 case PAUSE -> connected().migratePause();
-                case CONT -> connected().cont();
+                case CONT -> cont();
                 case KILL -> kill();
                 case SET_UP, MIGRATE, SWITCH_OVER, CONTINUE_GATE, STOP, CANCEL, START_POSTCOPY, RESUME, RETIRE ->
                     throw new IllegalStateException(command + " at a target");
@@ -315,6 +336,15 @@ final class TargetMove extends MoveLoop<TargetState> {
             failed(command, e);
         }
         nextLookNanos = System.nanoTime();
+    }
+
+    /** One that hangs carries it out when it hangs no more; until then this thread is needed for its recovery. */
+    private void cont() throws QmpException, IOException {
+        QemuGuest guest = connected();
+        contIsLate = guest.hangs();
+        if (!contIsLate) {
+            guest.cont();
+        }
     }
 
     private void failed(QemuCommand command, Exception e) {

@@ -121,10 +121,27 @@ enum ModelMutants {
         @Override
         Step<TargetState> target(TargetState state, MoveEvent event) {
             Step<TargetState> step = super.target(state, event);
-            boolean first = state.fact().status() == QemuStatus.UNKNOWN && state.phase() == TargetPhase.STARTING;
-            return first && event instanceof MoveEvent.Qemu && step.next().phase() == TargetPhase.STARTING
+            return state.phase() == TargetPhase.STARTING && event instanceof MoveEvent.Restarted
                     ? new Step<>(step.next(), List.of())
                     : step;
+        }
+    },
+    SOURCE_WAITS_FOR_A_TARGET_THAT_HANGS {
+        @Override
+        Step<SourceState> source(SourceState state, MoveEvent event) {
+            boolean hangs = event instanceof MoveEvent.FromPeer(PeerMessage.State(TargetPhase phase, QemuFact _))
+                    && phase == TargetPhase.STARTING;
+            return hangs && state.phase() == SourcePhase.RELEASED
+                    ? new Step<>(state, List.of(new MoveAction.Send(new PeerMessage.Grant(state.epoch()))))
+                    : super.source(state, event);
+        }
+    },
+    TARGET_DOES_NOT_RECOVER_AS_IT_STARTS {
+        @Override
+        Step<TargetState> target(TargetState state, MoveEvent event) {
+            return state.phase() == TargetPhase.STARTING && event instanceof MoveEvent.FromPeer(PeerMessage.Recover _)
+                    ? new Step<>(state, List.of(new MoveAction.Send(new PeerMessage.RecoverFailed("it starts"))))
+                    : super.target(state, event);
         }
     },
     SOURCE_QUITS_AT_THE_RELEASE {

@@ -34,8 +34,8 @@ final class ModelRules {
         boolean targetOver = switch (targetPhase) {
             case NONE, DECLINED, UNSURE, ENDED -> true;
             case LOADED -> world.source.outcome() == Outcome.UNSURE; // An operator decides between the two.
-            case RUNNING, PAUSED, RECOVERING -> phase == SourcePhase.STRANDED; // Waits for rescue.
-            case PREPARING, STANDBY, GRANTED, STARTING, COMPLETE -> false;
+            case STARTING, RUNNING, PAUSED, RECOVERING -> phase == SourcePhase.STRANDED; // Waits for rescue.
+            case PREPARING, STANDBY, GRANTED, COMPLETE -> false;
         };
         if (!over || !targetOver) {
             return Optional.of("at rest in " + phase + " and " + targetPhase);
@@ -47,7 +47,9 @@ final class ModelRules {
             return Optional.empty();
         }
         boolean unsure = world.source.outcome() == Outcome.UNSURE || targetPhase == TargetPhase.UNSURE;
-        boolean sourceWhole = source.alive() && !world.targetRan;
+        // One that was told to run and hangs runs as soon as it hangs no more.
+        boolean ranOrWill = world.targetRan || targetPhase == TargetPhase.STARTING;
+        boolean sourceWhole = source.alive() && !ranOrWill;
         if (sourceWhole) {
             boolean rescuable = phase == SourcePhase.STRANDED
                     && (source.status() == QemuStatus.POSTCOPY_PAUSED || source.status() == QemuStatus.POSTCOPY_ACTIVE);
@@ -58,7 +60,7 @@ final class ModelRules {
         if (target.alive() && target.status() == QemuStatus.COMPLETED) {
             return unsure && sourceDied ? Optional.empty() : Optional.of("whole at the target and doesn't run");
         }
-        if (source.alive() && target.alive() && world.targetRan) {
+        if (source.alive() && target.alive() && ranOrWill) {
             // The rest of its pages is in a QEMU that won't send it again by itself.
             return phase == SourcePhase.STRANDED ? Optional.empty() : Optional.of("two halves, and nobody joins them");
         }

@@ -17,11 +17,13 @@ final class ModelWorld implements Cloneable {
      * What is searched.
      *
      * @param old whether both QEMUs are 7.2, else 10.0
+     * @param hangs whether the target's main loop may hang while pages are missing
      * @param faults how many crashes of daemons and QEMUs a run may have
      */
     record Setting(
             MovePlan plan,
             boolean old,
+            boolean hangs,
             int faults,
             boolean cancels,
             BiFunction<SourceState, MoveEvent, Step<SourceState>> source,
@@ -59,6 +61,10 @@ final class ModelWorld implements Cloneable {
     Set<Timer> targetTimers = Set.of();
     List<MoveEvent> targetAnswers = List.of();
     ModelQemu targetQemu = ModelQemu.NOT_STARTED;
+    /** Its main loop waits for a page that is missing: it answers to nothing in band, and is alive for the rest. */
+    boolean targetHangs;
+    /** It has a {@code cont} before it that it will carry out when it hangs no more. */
+    boolean targetContIsLate;
 
     List<MoveEvent> sourceAnswers = List.of(new MoveEvent.Start());
     boolean session = true;
@@ -100,6 +106,8 @@ final class ModelWorld implements Cloneable {
             targetTimers,
             targetAnswers,
             targetQemu,
+            targetHangs,
+            targetContIsLate,
             sourceAnswers,
             session,
             path,
@@ -255,8 +263,8 @@ final class ModelWorld implements Cloneable {
         };
         if (watched && !targetQemu.alive()) {
             targetEvent(setting, next, new MoveEvent.QemuGone(), w -> {});
-        } else if (watched && !targetQemu.fact().equals(target.fact())) {
-            targetEvent(setting, next, new MoveEvent.Qemu(targetQemu.fact()), w -> {});
+        } else if (watched && !targetShows().equals(target.fact())) {
+            targetEvent(setting, next, new MoveEvent.Qemu(targetShows()), w -> {});
         }
         for (Timer timer : targetTimers) {
             if (timer == Timer.STUCK && !targetQemuIsStill(setting)) {
@@ -270,10 +278,21 @@ final class ModelWorld implements Cloneable {
         }
     }
 
+    /** What its daemon can know of it: of one that hangs only its event that it is paused. */
+    private QemuFact targetShows() {
+        if (!targetHangs) {
+            return targetQemu.fact();
+        }
+        boolean paused = targetQemu.status() == QemuStatus.POSTCOPY_PAUSED;
+        return paused && target.phase().isPauseEventAFact()
+                ? new QemuFact(QemuStatus.POSTCOPY_PAUSED, target.fact().vcpus())
+                : target.fact();
+    }
+
     private boolean targetQemuIsStill(Setting setting) {
         List<Next> own = new ArrayList<>();
         targetQemuSteps(setting, own);
-        return own.isEmpty() && targetQemu.alive() && targetQemu.fact().equals(target.fact());
+        return own.isEmpty() && targetQemu.alive() && targetShows().equals(target.fact());
     }
 
     private void targetEvent(Setting setting, List<Next> next, MoveEvent event, Consumer<ModelWorld> taken) {
@@ -480,6 +499,7 @@ final class ModelWorld implements Cloneable {
             });
         }
         ModelQemu qemu = targetQemu;
+        hangs(setting, next);
         if (qemu.alive() && !path.targetOpen()) {
             switch (qemu.status()) {
                 case ACTIVE -> add(next, false, "target QEMU: exits", w -> w.targetQemu = qemu.dead(false));
@@ -505,7 +525,38 @@ final class ModelWorld implements Cloneable {
         }
     }
 
+    private void hangs(Setting setting, List<Next> next) {
+        boolean pagesAreMissing = targetQemu.status().isPostcopy();
+        if (!targetHangs
+                && setting.hangs
+                && targetQemu.alive()
+                && pagesAreMissing
+                && targetQemu.fact().isLoaded()) {
+            add(next, false, "target QEMU: hangs", w -> w.targetHangs = true);
+        }
+        boolean pagesCome = carries()
+                && !path.cut()
+                && path.sourceOpen()
+                && path.targetOpen()
+                && sourceQemu.alive()
+                && sourceQemu.status() == QemuStatus.POSTCOPY_ACTIVE
+                && targetQemu.status() == QemuStatus.POSTCOPY_ACTIVE;
+        if (targetHangs && (pagesCome || !pagesAreMissing || !targetQemu.alive())) {
+            add(next, false, "target QEMU: hangs no more", w -> {
+                w.targetHangs = false;
+                if (w.targetContIsLate) {
+                    w.targetContIsLate = false;
+                    w.targetCommand(QemuCommand.CONT, setting.old);
+                }
+            });
+        }
+    }
+
     private void targetCommand(QemuCommand command, boolean old) {
+        if (targetHangs && command == QemuCommand.CONT) {
+            targetContIsLate = true; // Not answered in time.
+            return;
+        }
         ModelQemu qemu = targetQemu;
         switch (command) {
             case START_INCOMING -> {
@@ -513,6 +564,9 @@ final class ModelWorld implements Cloneable {
                 targetAnswer(new MoveEvent.Prepared());
             }
             case CONT -> {
+                if (!qemu.alive()) {
+                    return;
+                }
                 if (qemu.fact().isLoaded()) {
                     targetQemu = qemu.with(Vcpus.RUNNING);
                 } else {
@@ -549,7 +603,7 @@ final class ModelWorld implements Cloneable {
     // The byte path.
 
     private void bytes(List<Next> next) {
-        boolean carries = sourceLife != Life.DOWN && targetLife != Life.DOWN && session;
+        boolean carries = carries();
         if (carries && !path.cut() && path.sourceOpen() && path.targetOpen()) {
             if (!path.forward().isEmpty() && targetQemu.alive()) {
                 add(next, false, "path: " + path.forward().getFirst() + " arrives", ModelWorld::deliver);
@@ -568,6 +622,10 @@ final class ModelWorld implements Cloneable {
         if (carries && path.cut() && (path.sourceOpen() || path.targetOpen())) {
             add(next, false, "path: the other end is closed too", w -> w.path = ModelPath.CLOSED);
         }
+    }
+
+    private boolean carries() {
+        return sourceLife != Life.DOWN && targetLife != Life.DOWN && session;
     }
 
     private void deliver() {

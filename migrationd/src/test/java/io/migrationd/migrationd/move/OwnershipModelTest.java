@@ -19,13 +19,14 @@ import org.junit.jupiter.params.provider.EnumSource;
 @DisplayName("Ownership by exhaustive search")
 class OwnershipModelTest {
     private static final int FAULTS = Integer.getInteger("migrationd.model.faults", 1);
+    private static final boolean HANGS = Boolean.parseBoolean(System.getProperty("migrationd.model.hangs", "true"));
     private static final int DEPTH = Integer.getInteger("migrationd.model.depth", 200);
 
     @ParameterizedTest(name = "{0}, 7.2: {1}")
     @CsvSource({"PRECOPY, true", "PRECOPY, false", "POSTCOPY, true", "POSTCOPY, false"})
     void neverTwoNeverNoneAlwaysToRest(MovePlan.Mode mode, boolean old) {
-        Setting setting =
-                new Setting(new MovePlan(mode, true, 1), old, FAULTS, true, SourceMachine::step, TargetMachine::step);
+        Setting setting = new Setting(
+                new MovePlan(mode, true, 1), old, HANGS, FAULTS, true, SourceMachine::step, TargetMachine::step);
         Map<SourcePhase, Set<TargetPhase>> seen = new EnumMap<>(SourcePhase.class);
 
         ModelChecker.Result result = new ModelChecker(setting, DEPTH, ModelRules::violation, world -> {
@@ -49,7 +50,7 @@ class OwnershipModelTest {
     void findsARuleBrokenOnPurpose(ModelMutants mutant) {
         // With one fault and no mutant the search above finds nothing, so what is found here is the mutant's.
         Setting setting = new Setting(
-                new MovePlan(MovePlan.Mode.POSTCOPY, true, 1), false, 1, false, mutant.source(), mutant.target());
+                new MovePlan(MovePlan.Mode.POSTCOPY, true, 1), false, true, 1, false, mutant.source(), mutant.target());
 
         ModelChecker.Result result = new ModelChecker(setting, DEPTH, ModelRules::violation, w -> {}).search();
 
