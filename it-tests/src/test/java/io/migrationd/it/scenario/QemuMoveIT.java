@@ -498,6 +498,24 @@ class QemuMoveIT {
         });
     }
 
+    /** Both QEMUs are paused when the guest is granted. */
+    @ParameterizedTest
+    @EnumSource(Victims.class)
+    void daemonsKilledBeforeTheGrantRecover(Victims victims) throws Exception {
+        inOwnLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitSaid(guest, "postcopy-active");
+            lab.link().cut(Cut.SILENCE_REVERSE);
+            lab.awaitTargetPhase(guest, "loaded");
+            victims.die(lab);
+            lab.link().heal();
+            victims.comeBack(lab);
+            JsonNode report = lab.assertMoved(guest, id);
+            assertThat(report.path("recoveries").size()).isPositive();
+        });
+    }
+
     @Test
     void sourceQemuKilledInPrecopyLeavesNoGhost() throws Exception {
         inLab(lab -> {

@@ -627,6 +627,9 @@ public final class SourceMachine {
             case PeerMessage.Started _ -> {
                 needsRelease();
                 heard(Heard.STARTED);
+                if (before.heard() == Heard.STARTING) {
+                    write();
+                }
                 goOn();
             }
             case PeerMessage.Paused _ -> {

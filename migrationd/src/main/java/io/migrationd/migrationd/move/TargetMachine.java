@@ -153,7 +153,7 @@ public final class TargetMachine {
     private void start() {
         move(TargetPhase.STARTING);
         write();
-        if (now.fact().status() == QemuStatus.POSTCOPY_PAUSED) {
+        if (now.fact().status() == QemuStatus.POSTCOPY_PAUSED || now.fact().status() == QemuStatus.UNKNOWN) {
             sayHowItStands();
         }
         contOrStarted();

@@ -69,10 +69,10 @@ public enum TargetPhase {
     }
 
     /**
-     * Whether QEMU's event that it is paused is a fact by itself: the package is loaded for certain, and a main loop
-     * that hangs at a page that is missing answers to no question.
+     * Whether an event that announces a state of postcopy is a fact by itself: the package is loaded for certain, and a
+     * main loop that hangs at a page that is missing answers to no question.
      */
-    public boolean isPauseEventAFact() {
+    public boolean areEventsFacts() {
         return this == LOADED || this == STARTING || this == RUNNING || this == PAUSED || this == RECOVERING;
     }
 

@@ -107,6 +107,8 @@ abstract class MoveLoop<S> implements AutoCloseable {
                     task.run();
                 }
                 fireTimers();
+                // A fact is never older than what was done last: whatever waits comes before the next look.
+                drainFound();
                 if (!over && !closing) {
                     look();
                     drainFound();

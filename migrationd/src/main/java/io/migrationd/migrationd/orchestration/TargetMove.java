@@ -53,7 +53,7 @@ final class TargetMove extends MoveLoop<TargetState> {
     private int listens;
     private long nextLookNanos = System.nanoTime();
     private boolean goneTold;
-    /** {@code cont} is to be sent as soon as QEMU answers. */
+    /** {@code cont} is to be sent as soon as QEMU answers and does not run. */
     private boolean contIsLate;
 
     private volatile Optional<QemuMigration> seen = Optional.empty();
@@ -173,8 +173,9 @@ final class TargetMove extends MoveLoop<TargetState> {
             case QemuHandle.Look.Said said -> {
                 seen = Optional.of(said.migration());
                 recorder.counters(said.migration());
-                if (contIsLate && phase == TargetPhase.STARTING) {
+                if (contIsLate && phase == TargetPhase.STARTING && !said.fact().isRunning()) {
                     command(QemuCommand.CONT);
+                    return;
                 }
                 if (isNews(state().fact(), said.fact())) {
                     found(new MoveEvent.Qemu(said.fact()));
@@ -186,8 +187,8 @@ final class TargetMove extends MoveLoop<TargetState> {
                         .addKeyValue("move", id())
                         .addKeyValue("why", busy.why())
                         .log("QEMU does not answer now");
-                if (phase.isPauseEventAFact() && asked.announced() == QemuStatus.POSTCOPY_PAUSED) {
-                    pausedAndHangs();
+                if (phase.areEventsFacts() && asked.announced().isPostcopy()) {
+                    announcedByOneThatHangs(asked.announced());
                 }
             }
         }
@@ -198,10 +199,10 @@ final class TargetMove extends MoveLoop<TargetState> {
     }
 
     /** Its main loop may wait for a page that comes only when it is recovered. */
-    private void pausedAndHangs() {
-        QemuFact fact = new QemuFact(QemuStatus.POSTCOPY_PAUSED, state().fact().vcpus());
+    private void announcedByOneThatHangs(QemuStatus status) {
+        QemuFact fact = new QemuFact(status, state().fact().vcpus());
         if (isNews(state().fact(), fact)) {
-            note("QEMU is paused, by its event, and does not answer");
+            note("QEMU does not answer; it is %s by its event".formatted(status.qmpName()));
             found(new MoveEvent.Qemu(fact));
         }
     }
@@ -340,10 +341,17 @@ final class TargetMove extends MoveLoop<TargetState> {
 
     /** One that hangs carries it out when it hangs no more; until then this thread is needed for its recovery. */
     private void cont() throws QmpException, IOException {
+        contIsLate = true;
         QemuGuest guest = connected();
-        contIsLate = guest.hangs();
-        if (!contIsLate) {
+        if (guest.hangs()) {
+            return;
+        }
+        try {
             guest.cont();
+            contIsLate = false;
+        } catch (QmpException e) {
+            contIsLate = false; // Refused: the machine tries again.
+            throw e;
         }
     }
 

@@ -48,7 +48,7 @@ final class ModelRules {
         }
         boolean unsure = world.source.outcome() == Outcome.UNSURE || targetPhase == TargetPhase.UNSURE;
         // One that was told to run and hangs runs as soon as it hangs no more.
-        boolean ranOrWill = world.targetRan || targetPhase == TargetPhase.STARTING;
+        boolean ranOrWill = world.targetRan || world.targetContIsLate;
         boolean sourceWhole = source.alive() && !ranOrWill;
         if (sourceWhole) {
             boolean rescuable = phase == SourcePhase.STRANDED

@@ -278,14 +278,13 @@ final class ModelWorld implements Cloneable {
         }
     }
 
-    /** What its daemon can know of it: of one that hangs only its event that it is paused. */
+    /** What its daemon can know of it: of one that hangs only what its events say. */
     private QemuFact targetShows() {
         if (!targetHangs) {
             return targetQemu.fact();
         }
-        boolean paused = targetQemu.status() == QemuStatus.POSTCOPY_PAUSED;
-        return paused && target.phase().isPauseEventAFact()
-                ? new QemuFact(QemuStatus.POSTCOPY_PAUSED, target.fact().vcpus())
+        return targetQemu.status().isPostcopy() && target.phase().areEventsFacts()
+                ? new QemuFact(targetQemu.status(), target.fact().vcpus())
                 : target.fact();
     }
 
