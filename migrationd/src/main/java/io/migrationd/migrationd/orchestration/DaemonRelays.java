@@ -77,6 +77,11 @@ final class DaemonRelays implements MoveRelays {
         }
 
         @Override
+        public void bulk(boolean on) {
+            relay.bulk(on);
+        }
+
+        @Override
         public Optional<String> broken() {
             return relay.status()
                     .failure()

@@ -14,6 +14,9 @@ interface MoveRelay extends AutoCloseable {
     /** Little is under way again, by what the path delivers: in postcopy somebody waits behind it. */
     void adaptRoom();
 
+    /** Whether nobody waits for a part of the stream, as in precopy. */
+    void bulk(boolean on);
+
     /** Why it is broken, if it is. */
     Optional<String> broken();
 

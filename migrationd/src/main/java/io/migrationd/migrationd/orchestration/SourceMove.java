@@ -309,6 +309,9 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         if (next.phase() == SourcePhase.PAGING && open != null) {
             open.adaptRoom();
         }
+        if (before.phase() == SourcePhase.MOVING && next.plan().mode() == MovePlan.Mode.POSTCOPY && open != null) {
+            open.bulk(false); // Pages that a guest waits for may come next.
+        }
         if (next.phase() == SourcePhase.RECOVERING) {
             pausedAtNanos = System.nanoTime();
             recoverAttempts = 0;
@@ -426,8 +429,10 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
             return;
         }
         try {
-            relay = services.relays()
+            MoveRelay opened = services.relays()
                     .source(session, id(), attempt, job.order(), job.settings().downtimeLimitMillis());
+            opened.bulk(state().phase() == SourcePhase.MOVING);
+            relay = opened;
         } catch (IOException e) {
             note("the byte path can't be opened: " + e.getMessage());
             log.atError().addKeyValue("move", id()).setCause(e).log("relay not opened");

@@ -16,6 +16,12 @@ public interface Relay extends AutoCloseable {
      */
     void window(long mainBytes);
 
+    /**
+     * Whether nobody waits for a part of the stream: true in precopy, and before a switch to postcopy false again,
+     * which it is at first. See {@link io.migrationd.migrationd.link.session.PeerChannel#bulk}.
+     */
+    void bulk(boolean on);
+
     /** {@code told} hears, on the session's thread, when state or link have changed; changes may be told together. */
     void onChange(Consumer<RelayStatus> told);
 

@@ -36,9 +36,6 @@ import org.slf4j.LoggerFactory;
 /** A session: its channels, its connection of the moment, and what was heard of the peer. State of one event loop. */
 final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.Frames {
     private static final Logger log = LoggerFactory.getLogger(LinkedSession.class);
-    /** Between two flushes, so that urgent bytes find a short queue. */
-    private static final int BATCH_BYTES = 128 * 1024;
-
     private static final UUID NOBODY = new UUID(0, 0);
 
     /** Whoever holds the session: brings connections, and is told when it is over. Event loop. */
@@ -77,6 +74,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
     private long lastBeatNanos;
     private boolean taskQueued;
     private boolean pumping;
+    private boolean deep;
 
     /** Written by the event loop, read by any thread. */
     private volatile String peerHost;
@@ -180,10 +178,22 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
             heartbeat = loop.scheduleAtFixedRate(
                     this::beat, settings.heartbeatMillis(), settings.heartbeatMillis(), TimeUnit.MILLISECONDS);
         }
+        newConnection.deep(deep);
         newConnection.write(new Ping(System.nanoTime()));
         newConnection.flush();
         cameUp(newConnection.address());
         pump();
+    }
+
+    /** What the channels carry has changed, or there are others. */
+    void depthChanged() {
+        boolean bulkOnly = !channels.isEmpty() && channels.values().stream().allMatch(SessionChannel::isBulk);
+        if (bulkOnly != deep) {
+            deep = bulkOnly;
+            if (connection != null) {
+                connection.deep(deep);
+            }
+        }
     }
 
     private List<Lane> lanes() {
@@ -380,6 +390,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
         }
         SessionChannel opened = new SessionChannel(this, channel, spec, false);
         channels.put(channel, opened);
+        depthChanged();
         Acceptor acceptor = acceptors.get(new Attempt(spec.move(), spec.attempt()));
         Optional<ChannelReader> reader = acceptor == null ? Optional.empty() : acceptor.opened(opened);
         if (reader.isPresent()) {
@@ -472,7 +483,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
             return false;
         }
         boolean wrote = writeAcks(to);
-        int room = to.isWritable() ? BATCH_BYTES : 0;
+        int room = to.isWritable() ? to.batchBytes() : 0;
         while (room > 0) {
             Lane lane = nextLane();
             if (lane == null) {
@@ -551,6 +562,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
     void remove(SessionChannel channel) {
         if (channels.get(channel.id()) == channel) {
             channels.remove(channel.id());
+            depthChanged();
         }
     }
 
@@ -592,6 +604,7 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
         channel.read(reader);
         nextChannel += 2;
         channels.put(channel.id(), channel);
+        depthChanged();
         record(new ControlRecord.Open(channel.id(), spec));
         return channel;
     }

@@ -13,6 +13,13 @@ public interface PeerChannel {
     /** Takes ownership and sends the bytes, now or when there is a connection. Look at {@link #room} before. */
     void write(ByteBuf bytes);
 
+    /**
+     * Whether nobody waits for a part of what is written here, as in precopy; false at first. Where all channels of a
+     * session are such, its connection is filled deeper, which saves wakings and makes whatever comes behind wait
+     * longer.
+     */
+    void bulk(boolean on);
+
     /** Sends what was written, as far as the connection takes it. */
     void flush();
 

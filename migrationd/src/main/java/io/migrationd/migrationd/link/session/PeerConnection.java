@@ -31,11 +31,26 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
     /** A smaller piece is copied, so that it does not hold a whole receive buffer. */
     private static final int COPY_BYTES = 4096;
 
-    /** Bulk stops to be handed over when so much waits in front of the socket. */
-    private static final int OUTGOING_BYTES = 128 * 1024;
+    /**
+     * How deep the connection is filled.
+     *
+     * @param outgoingBytes bulk stops to be handed over when so much waits in front of the socket
+     * @param unsentBytes what the kernel may hold that it has not sent
+     */
+    private record Depth(int outgoingBytes, long unsentBytes) {
+        void applyTo(Channel channel) {
+            channel.config().setWriteBufferWaterMark(new WriteBufferWaterMark(outgoingBytes / 2, outgoingBytes));
+            if (channel instanceof SocketChannel && Transport.isEpoll()) {
+                channel.config().setOption(EpollChannelOption.TCP_NOTSENT_LOWAT, unsentBytes);
+            }
+        }
+    }
 
-    /** What the kernel may hold that it has not sent: a requested page waits behind this and the former. */
-    private static final long UNSENT_BYTES = 64 * 1024;
+    /** A requested page waits behind this. */
+    private static final Depth SHALLOW = new Depth(128 * 1024, 64 * 1024);
+
+    /** Nobody waits for a part of it: fewer wakings. */
+    private static final Depth DEEP = new Depth(1 << 20, 1 << 20);
 
     /** Who takes what arrives. All calls on the event loop. */
     interface Owner {
@@ -88,14 +103,13 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
     static void configure(Channel channel, long deadMillis) {
         channel.config().setAllocator(PooledByteBufAllocator.DEFAULT);
         channel.config().setRecvByteBufAllocator(new FixedRecvByteBufAllocator(RECEIVE_BYTES));
-        channel.config().setWriteBufferWaterMark(new WriteBufferWaterMark(OUTGOING_BYTES / 2, OUTGOING_BYTES));
+        SHALLOW.applyTo(channel);
         if (channel instanceof SocketChannel tcp) {
             tcp.config().setTcpNoDelay(true);
             tcp.config().setKeepAlive(true);
             if (Transport.isEpoll()) {
                 channel.config().setOption(EpollChannelOption.TCP_USER_TIMEOUT, (int)
                         Math.min(2 * deadMillis, Integer.MAX_VALUE));
-                channel.config().setOption(EpollChannelOption.TCP_NOTSENT_LOWAT, UNSENT_BYTES);
             }
         }
     }
@@ -106,6 +120,18 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
 
     long lastHeardNanos() {
         return lastHeardNanos;
+    }
+
+    /** Whether all that it carries is bulk that nobody waits for a part of. */
+    void deep(boolean on) {
+        if (channel != null && !over) {
+            (on ? DEEP : SHALLOW).applyTo(channel);
+        }
+    }
+
+    /** Most bytes to write between two flushes. */
+    int batchBytes() {
+        return channel == null ? 0 : channel.config().getWriteBufferWaterMark().high();
     }
 
     /** The names and the end of the peer's certificate. */

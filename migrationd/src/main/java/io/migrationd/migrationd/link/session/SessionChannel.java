@@ -23,6 +23,7 @@ final class SessionChannel extends Lane implements PeerChannel {
     /** Read by any thread. */
     private volatile long window = FIRST_WINDOW_BYTES;
 
+    private boolean bulk;
     private long incomingLength = UNKNOWN;
     private boolean ended;
     private boolean incomingEnded;
@@ -189,6 +190,16 @@ final class SessionChannel extends Lane implements PeerChannel {
             return;
         }
         append(bytes);
+    }
+
+    @Override
+    public void bulk(boolean on) {
+        bulk = on;
+        session.depthChanged();
+    }
+
+    boolean isBulk() {
+        return bulk;
     }
 
     @Override

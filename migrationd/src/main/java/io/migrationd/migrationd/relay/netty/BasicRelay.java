@@ -40,6 +40,7 @@ abstract class BasicRelay implements Relay, Joint.Owner {
     private final AtomicBoolean changeTold = new AtomicBoolean();
     private @Nullable Joint main;
     private boolean closingOthers;
+    private boolean bulk;
 
     /** Written by the event loop, read by any thread. */
     private volatile State state = State.WAITING;
@@ -86,6 +87,23 @@ abstract class BasicRelay implements Relay, Joint.Owner {
         main = joint;
         joints.add(joint);
         to(State.OPEN);
+    }
+
+    final boolean isBulk() {
+        return bulk;
+    }
+
+    @Override
+    public final void bulk(boolean on) {
+        loop().execute(() -> {
+            bulk = on;
+            for (Joint joint : joints) {
+                PeerChannel peer = joint.peer();
+                if (peer != null) {
+                    peer.bulk(on);
+                }
+            }
+        });
     }
 
     final void add(Joint joint) {

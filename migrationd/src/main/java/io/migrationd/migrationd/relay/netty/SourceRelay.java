@@ -213,6 +213,7 @@ final class SourceRelay extends BasicRelay {
         try {
             PeerChannel channel = session().open(new ChannelSpec(kind, plan().move(), plan().attempt(), index), joint);
             channel.window(windowOf(kind, currentWindow()));
+            channel.bulk(isBulk());
             joint.join(channel);
         } catch (IOException e) {
             breakAll(Side.SESSION, String.valueOf(e.getMessage()));
