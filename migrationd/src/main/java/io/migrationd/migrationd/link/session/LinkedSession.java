@@ -196,6 +196,11 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
         }
     }
 
+    /** Most bulk that waits in front of the socket; 0 without a connection. */
+    int depthBytes() {
+        return connection == null ? 0 : connection.batchBytes();
+    }
+
     private List<Lane> lanes() {
         List<Lane> lanes = new ArrayList<>(channels.size() + 1);
         lanes.add(control);

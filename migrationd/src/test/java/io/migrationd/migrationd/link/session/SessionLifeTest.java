@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.migrationd.migrationd.link.MigrationUri;
 import io.migrationd.migrationd.link.session.CutProxy.Cut;
+import io.netty.buffer.ByteBuf;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -142,6 +143,68 @@ class SessionLifeTest {
         other.close();
         assertThat(lost.get(5, TimeUnit.SECONDS)).contains("goodbye");
         assertThat(closed.get(5, TimeUnit.SECONDS)).isEqualTo("closed");
+    }
+
+    /** A page that somebody waits for must not stand behind megabytes of another guest's precopy. */
+    @Test
+    void connectionIsFilledDeepOnlyWhileNobodyWaitsForAPartOfIt() throws Exception {
+        try (CutProxy proxy = proxy()) {
+            LinkedSession session = (LinkedSession) a.dial("b", List.of(MigrationUri.parse(proxy.uri())));
+            assertThat(session.awaitUp(Duration.ofSeconds(5))).isTrue();
+            UUID move = UUID.randomUUID();
+            LinkedSession other = (LinkedSession) next();
+            onLoop(other, () -> other.accept(move, 0, _ -> Optional.of(new Idle())));
+            PeerChannel first = open(session, move, ChannelKind.MAIN, 0);
+            assertThat(depth(session)).isEqualTo(128 * 1024);
+            onLoop(session, () -> first.bulk(true));
+            assertThat(depth(session)).isEqualTo(1 << 20);
+            proxy.cut(Cut.RST);
+            await().atMost(Duration.ofSeconds(5)).until(() -> depth(session) == 1 << 20);
+            PeerChannel second = open(session, move, ChannelKind.MAIN, 1);
+            assertThat(depth(session)).as("another guest's").isEqualTo(128 * 1024);
+            onLoop(session, () -> second.reset("over"));
+            assertThat(depth(session)).isEqualTo(1 << 20);
+            onLoop(session, () -> first.bulk(false));
+            assertThat(depth(session)).isEqualTo(128 * 1024);
+        }
+    }
+
+    /** Of a channel over which nothing comes. */
+    private static final class Idle implements ChannelReader {
+        @Override
+        public void received(ByteBuf bytes) {
+            bytes.release();
+            throw new AssertionError("bytes");
+        }
+
+        @Override
+        public void receivedAll() {}
+
+        @Override
+        public void ended() {}
+
+        @Override
+        public void finished() {}
+
+        @Override
+        public void roomGrown() {}
+
+        @Override
+        public void reset(String reason) {}
+    }
+
+    private static int depth(LinkedSession session) throws Exception {
+        return session.loop().submit(session::depthBytes).get(5, TimeUnit.SECONDS);
+    }
+
+    private static void onLoop(LinkedSession session, Runnable action) throws Exception {
+        session.loop().submit(action).get(5, TimeUnit.SECONDS);
+    }
+
+    private static PeerChannel open(LinkedSession session, UUID move, ChannelKind kind, int index) throws Exception {
+        return session.loop()
+                .submit(() -> session.open(new ChannelSpec(kind, move, 0, index), new Idle()))
+                .get(5, TimeUnit.SECONDS);
     }
 
     @Test
