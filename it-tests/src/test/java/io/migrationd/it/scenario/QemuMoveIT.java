@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.migrationd.it.fault.Cut;
+import io.migrationd.it.fault.Direction;
 import io.migrationd.it.peer.MovedGuest;
 import io.migrationd.it.peer.QemuBinary;
 import io.migrationd.it.peer.QmpClient;
@@ -421,6 +422,25 @@ class QemuMoveIT {
             victims.comeBack(lab);
             JsonNode report = lab.assertMoved(guest, id);
             assertThat(report.path("recoveries").size()).isPositive();
+        });
+    }
+
+    /** Longer than a source waits for a QEMU whose connections are closed; 7.2 would crash if they were. */
+    @Test
+    void linkCutInTheHandshakeOfARecoveryIsNotNoticed() throws Exception {
+        inOwnLab(lab -> {
+            MovedGuest guest = lab.guest("web", calm().touchingCold());
+            String id = lab.move(guest, SLOW_POSTCOPY);
+            lab.awaitPhase(guest, "paging");
+            lab.a().kill();
+            // So that the handshake is still on its way when the link breaks.
+            lab.link().delay(Direction.FORWARD, Duration.ofMillis(300));
+            lab.a().restart();
+            lab.awaitSaid(guest, "postcopy-recover");
+            lab.cutFor(guest, Cut.SILENCE, 13_000);
+            lab.link().delay(Direction.FORWARD, Duration.ZERO);
+            JsonNode report = lab.assertMoved(guest, id);
+            assertThat(report.path("recoveries").size()).isEqualTo(1);
         });
     }
 

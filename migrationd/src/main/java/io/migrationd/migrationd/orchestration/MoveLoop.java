@@ -185,8 +185,7 @@ abstract class MoveLoop<S> implements AutoCloseable {
                         throw new IllegalStateException("the journal of move %s can't be written".formatted(id), e);
                     }
                 }
-                case MoveAction.Arm(Timer timer) ->
-                    timers.put(timer, System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timerMillis(timer)));
+                case MoveAction.Arm(Timer timer) -> arm(timer);
                 case MoveAction.Note(String text) -> note(text);
                 case MoveAction.Finish(Outcome outcome) -> {
                     over = true;
@@ -197,6 +196,10 @@ abstract class MoveLoop<S> implements AutoCloseable {
             }
         }
         announced(before, event, step.next());
+    }
+
+    private void arm(Timer timer) {
+        timers.put(timer, System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timerMillis(timer)));
     }
 
     private long untilTimer() {
@@ -212,7 +215,12 @@ abstract class MoveLoop<S> implements AutoCloseable {
         long now = System.nanoTime();
         for (Timer timer : Timer.values()) {
             Long due = timers.get(timer);
-            if (due != null && due - now <= 0) {
+            if (due == null || due - now > 0) {
+                continue;
+            }
+            if (isEarly(timer)) {
+                arm(timer);
+            } else {
                 timers.remove(timer);
                 handle(new MoveEvent.TimerFired(timer));
             }
@@ -245,6 +253,11 @@ abstract class MoveLoop<S> implements AutoCloseable {
     abstract void look();
 
     abstract long timerMillis(Timer timer);
+
+    /** Whether a timer that has run down must not be told yet, and runs once more. */
+    boolean isEarly(Timer timer) {
+        return false;
+    }
 
     /** An event that came when the move was over; the state does not change any more. */
     void late(MoveEvent event) {

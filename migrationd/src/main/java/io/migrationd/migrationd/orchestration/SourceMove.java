@@ -439,6 +439,17 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         }
     }
 
+    /** A QEMU whose connections stand is not stuck: the link may be down, and it must not notice. */
+    @Override
+    boolean isEarly(Timer timer) {
+        SourcePhase phase = state().phase();
+        MoveRelay open = relay;
+        return timer == Timer.STUCK
+                && (phase == SourcePhase.PAGING || phase == SourcePhase.RECOVERING)
+                && open != null
+                && open.broken().isEmpty();
+    }
+
     private void closeRelay() {
         MoveRelay open = relay;
         relay = null;

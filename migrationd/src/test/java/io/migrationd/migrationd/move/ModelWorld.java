@@ -170,7 +170,7 @@ final class ModelWorld implements Cloneable {
             sourceEvent(setting, next, new MoveEvent.GateChecked(false, "no"), w -> w.gateAsked = false);
         }
         for (Timer timer : sourceTimers) {
-            if (timer == Timer.STUCK && !sourceQemuIsStill(setting)) {
+            if (timer == Timer.STUCK && (!sourceQemuIsStill(setting) || isSourcePathWhole())) {
                 continue; // A driver looks at QEMU once more before it says that it hangs.
             }
             sourceEvent(
@@ -187,6 +187,12 @@ final class ModelWorld implements Cloneable {
         if (setting.cancels && !cancelled && source.phase() != SourcePhase.ENDED) {
             sourceEvent(setting, next, new MoveEvent.Cancel("by hand"), w -> w.cancelled = true);
         }
+    }
+
+    /** What was sent over it may still be under way. */
+    private boolean isSourcePathWhole() {
+        boolean inPostcopy = source.phase() == SourcePhase.PAGING || source.phase() == SourcePhase.RECOVERING;
+        return inPostcopy && path.sourceOpen() && !path.cut();
     }
 
     private boolean sourceQemuIsStill(Setting setting) {
