@@ -82,6 +82,18 @@ final class DaemonRelays implements MoveRelays {
         }
 
         @Override
+        public boolean stands() {
+            RelayStatus.State state = relay.status().state();
+            return state == RelayStatus.State.WAITING || state == RelayStatus.State.OPEN;
+        }
+
+        @Override
+        public boolean isBusy() {
+            RelayStatus now = relay.status();
+            return !now.linkUp() || now.channels().stream().anyMatch(channel -> channel.inFlightBytes() > 0);
+        }
+
+        @Override
         public Optional<String> broken() {
             return relay.status()
                     .failure()

@@ -17,6 +17,12 @@ interface MoveRelay extends AutoCloseable {
     /** Whether nobody waits for a part of the stream, as in precopy. */
     void bulk(boolean on);
 
+    /** Whether it stands: QEMU's connections are as they were, and may wait for the link. */
+    boolean stands();
+
+    /** Whether something that it carries is under way, or the link is down. Of one that {@link #stands}. */
+    boolean isBusy();
+
     /** Why it is broken, if it is. */
     Optional<String> broken();
 

@@ -84,6 +84,8 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
     private long pausedAtNanos;
     private long resumedAtNanos;
     private int recoverAttempts;
+    /** Nothing was under way when STUCK was put off the last time. */
+    private boolean quiet;
 
     SourceMove(SourceJob job, SourceState initial, MoveServices services, PeerLine line) {
         super("mig-move-" + job.order().guest(), job.id(), initial);
@@ -305,6 +307,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         if (before.phase() == next.phase()) {
             return;
         }
+        quiet = false;
         MoveRelay open = relay;
         if (next.phase() == SourcePhase.PAGING && open != null) {
             open.adaptRoom();
@@ -423,6 +426,7 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
 
     private void openRelay() {
         closeRelay();
+        quiet = false;
         PeerSession session = line.current();
         if (session == null) {
             note("no session: the byte path is not opened");
@@ -439,15 +443,21 @@ final class SourceMove extends MoveLoop<SourceState> implements PeerLine.User {
         }
     }
 
-    /** A QEMU whose connections stand is not stuck: the link may be down, and it must not notice. */
+    /**
+     * A QEMU whose connections stand is not stuck while what it has sent is under way: the link may be down, and it
+     * must not notice. Once all is there the target gets a whole time more to answer.
+     */
     @Override
     boolean isEarly(Timer timer) {
         SourcePhase phase = state().phase();
         MoveRelay open = relay;
-        return timer == Timer.STUCK
-                && (phase == SourcePhase.PAGING || phase == SourcePhase.RECOVERING)
-                && open != null
-                && open.broken().isEmpty();
+        boolean inPostcopy = phase == SourcePhase.PAGING || phase == SourcePhase.RECOVERING;
+        if (timer != Timer.STUCK || !inPostcopy || open == null || !open.stands()) {
+            return false;
+        }
+        boolean quietBefore = quiet;
+        quiet = !open.isBusy();
+        return !(quiet && quietBefore);
     }
 
     private void closeRelay() {

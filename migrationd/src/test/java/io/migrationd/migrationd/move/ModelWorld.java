@@ -170,7 +170,7 @@ final class ModelWorld implements Cloneable {
             sourceEvent(setting, next, new MoveEvent.GateChecked(false, "no"), w -> w.gateAsked = false);
         }
         for (Timer timer : sourceTimers) {
-            if (timer == Timer.STUCK && (!sourceQemuIsStill(setting) || isSourcePathWhole())) {
+            if (timer == Timer.STUCK && (!sourceQemuIsStill(setting) || isUnderWay())) {
                 continue; // A driver looks at QEMU once more before it says that it hangs.
             }
             sourceEvent(
@@ -189,10 +189,10 @@ final class ModelWorld implements Cloneable {
         }
     }
 
-    /** What was sent over it may still be under way. */
-    private boolean isSourcePathWhole() {
+    private boolean isUnderWay() {
         boolean inPostcopy = source.phase() == SourcePhase.PAGING || source.phase() == SourcePhase.RECOVERING;
-        return inPostcopy && path.sourceOpen() && !path.cut();
+        boolean empty = path.forward().isEmpty() && path.reverse().isEmpty();
+        return inPostcopy && path.sourceOpen() && !path.cut() && !empty;
     }
 
     private boolean sourceQemuIsStill(Setting setting) {

@@ -48,6 +48,11 @@ final class LinkMeter {
         advance(nowNanos);
     }
 
+    /** A trip that waited for our own bytes says nothing about the link: a window made of it would feed itself. */
+    void tripBehindBulk(long nanos) {
+        rttNanos = nanos;
+    }
+
     void trip(long nanos) {
         rttNanos = nanos;
         trips[tripCount++ % TRIPS] = nanos;

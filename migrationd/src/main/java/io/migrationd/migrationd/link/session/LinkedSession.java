@@ -75,6 +75,8 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
     private boolean taskQueued;
     private boolean pumping;
     private boolean deep;
+    /** Of the last time that it was. */
+    private long deepUntilNanos = System.nanoTime();
 
     /** Written by the event loop, read by any thread. */
     private volatile String peerHost;
@@ -185,11 +187,20 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
         pump();
     }
 
-    /** What the channels carry has changed, or there are others. */
+    /**
+     * What the channels carry has changed, or there are others. Another move's guest may stand still behind this one.
+     */
     void depthChanged() {
-        boolean bulkOnly = !channels.isEmpty() && channels.values().stream().allMatch(SessionChannel::isBulk);
-        if (bulkOnly != deep) {
-            deep = bulkOnly;
+        boolean bulkOfOne = !channels.isEmpty()
+                && channels.values().stream().allMatch(SessionChannel::isBulk)
+                && channels.values().stream()
+                                .map(channel -> channel.spec().move())
+                                .distinct()
+                                .count()
+                        == 1;
+        if (bulkOfOne != deep) {
+            deep = bulkOfOne;
+            deepUntilNanos = System.nanoTime();
             if (connection != null) {
                 connection.deep(deep);
             }
@@ -321,7 +332,11 @@ final class LinkedSession implements PeerSession, PeerChannels, PeerConnection.F
             case Pong(long value) -> {
                 long nanos = System.nanoTime() - value;
                 if (nanos >= 0 && nanos < TimeUnit.HOURS.toNanos(1)) {
-                    meter.trip(nanos);
+                    if (deep || value - deepUntilNanos < 0) {
+                        meter.tripBehindBulk(nanos);
+                    } else {
+                        meter.trip(nanos);
+                    }
                 }
             }
             case Goodbye(String reason) -> lose("the peer said goodbye: " + reason);

@@ -15,8 +15,8 @@ public interface PeerChannel {
 
     /**
      * Whether nobody waits for a part of what is written here, as in precopy; false at first. Where all channels of a
-     * session are such, its connection is filled deeper, which saves wakings and makes whatever comes behind wait
-     * longer.
+     * session are such and of one move, its connection is filled deeper, which saves wakings and makes whatever comes
+     * behind wait longer.
      */
     void bulk(boolean on);
 

@@ -8,6 +8,7 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelException;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.FixedRecvByteBufAllocator;
@@ -124,8 +125,14 @@ final class PeerConnection extends ChannelInboundHandlerAdapter {
 
     /** Whether all that it carries is bulk that nobody waits for a part of. */
     void deep(boolean on) {
-        if (channel != null && !over) {
+        if (channel == null || over || !channel.isOpen()) {
+            return;
+        }
+        try {
             (on ? DEEP : SHALLOW).applyTo(channel);
+        } catch (ChannelException e) {
+            // It has just broken, which is heard of by itself.
+            log.atDebug().addKeyValue("address", address).setCause(e).log("depth not set");
         }
     }
 
