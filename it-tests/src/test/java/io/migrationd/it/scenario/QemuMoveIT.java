@@ -420,8 +420,7 @@ class QemuMoveIT {
             lab.awaitPhase(guest, "paging");
             victims.die(lab);
             victims.comeBack(lab);
-            JsonNode report = lab.assertMoved(guest, id);
-            assertThat(report.path("recoveries").size()).isPositive();
+            assertRecovered(lab.assertMoved(guest, id));
         });
     }
 
@@ -444,6 +443,31 @@ class QemuMoveIT {
         });
     }
 
+    private static void assertRecovered(JsonNode report) {
+        assertThat(report.path("recoveries").size()).isPositive();
+    }
+
+    /** An operator has a monitor of its own; where both QEMUs have one at the path, the younger one's is found. */
+    private static MovedGuest guestWithOperator(MoveLab lab, Path socket) throws Exception {
+        return lab.guest(
+                "web", calm().touchingCold(), List.of("-qmp", "unix:" + socket + ",server=on,wait=off"), List.of());
+    }
+
+    private static void assertHangs(QmpClient operator) throws Exception {
+        assertThat(operator.answers(Duration.ofSeconds(1)))
+                .as("its main loop hangs")
+                .isFalse();
+    }
+
+    /** The target has loaded the guest, and the source does not hear of it. The move's id. */
+    private static String moveUntilLoadedUnheard(MoveLab lab, MovedGuest guest) throws Exception {
+        String id = lab.move(guest, SLOW_POSTCOPY);
+        lab.awaitSaid(guest, "postcopy-active");
+        lab.link().cut(Cut.SILENCE_REVERSE);
+        lab.awaitTargetPhase(guest, "loaded");
+        return id;
+    }
+
     /**
      * {@code stop} waits for the vCPUs, one of which waits for a page that nobody brings: as with any device that
      * touches one, the destination's main loop hangs, and negotiates with no daemon that comes anew.
@@ -455,25 +479,20 @@ class QemuMoveIT {
     void daemonsKilledWhileTheTargetsMainLoopHangsRecover(Victims victims) throws Exception {
         inOwnLab(lab -> {
             Path socket = folder.resolve("operator.qmp");
-            MovedGuest guest = lab.guest(
-                    "web", calm().touchingCold(), List.of("-qmp", "unix:" + socket + ",server=on,wait=off"), List.of());
+            MovedGuest guest = guestWithOperator(lab, socket);
             String id = lab.move(guest, SLOW_POSTCOPY);
             lab.awaitPhase(guest, "paging");
-            // The path is the younger QEMU's.
             try (QmpClient operator = QmpClient.connect("operator", socket)) {
                 victims.die(lab);
                 var _ = operator.awaitLastEvent(
                         "MIGRATION", data -> data.path("status").asText().equals("postcopy-paused"), MoveLab.DEADLINE);
                 operator.send("stop");
-                assertThat(operator.answers(Duration.ofSeconds(1)))
-                        .as("its main loop hangs")
-                        .isFalse();
+                assertHangs(operator);
                 victims.comeBack(lab);
                 var _ = operator.awaitEvent("STOP", _ -> true, MoveLab.DEADLINE);
                 operator.execute("cont");
             }
-            JsonNode report = lab.assertMoved(guest, id);
-            assertThat(report.path("recoveries").size()).isPositive();
+            assertRecovered(lab.assertMoved(guest, id));
         });
     }
 
@@ -489,19 +508,12 @@ class QemuMoveIT {
     void daemonsKilledWhileTheTargetHangsAsItStartsRecover(Victims victims) throws Exception {
         inOwnLab(lab -> {
             Path socket = folder.resolve("operator.qmp");
-            MovedGuest guest = lab.guest(
-                    "web", calm().touchingCold(), List.of("-qmp", "unix:" + socket + ",server=on,wait=off"), List.of());
-            String id = lab.move(guest, SLOW_POSTCOPY);
-            lab.awaitSaid(guest, "postcopy-active");
-            lab.link().cut(Cut.SILENCE_REVERSE);
-            lab.awaitTargetPhase(guest, "loaded");
-            // The path is the younger QEMU's.
+            MovedGuest guest = guestWithOperator(lab, socket);
+            String id = moveUntilLoadedUnheard(lab, guest);
             try (QmpClient operator = QmpClient.connect("operator", socket)) {
                 Path dump = folder.resolve("page");
                 operator.send("pmemsave", Map.of("val", LAST_COLD_PAGE, "size", 4096, "filename", dump.toString()));
-                assertThat(operator.answers(Duration.ofSeconds(1)))
-                        .as("its main loop hangs")
-                        .isFalse();
+                assertHangs(operator);
                 lab.a().kill();
                 lab.link().heal();
                 lab.a().restart();
@@ -513,8 +525,7 @@ class QemuMoveIT {
                 var _ = operator.awaitEvent("RESUME", _ -> true, MoveLab.DEADLINE);
                 assertThat(dump).hasSize(4096);
             }
-            JsonNode report = lab.assertMoved(guest, id);
-            assertThat(report.path("recoveries").size()).isPositive();
+            assertRecovered(lab.assertMoved(guest, id));
         });
     }
 
@@ -524,15 +535,11 @@ class QemuMoveIT {
     void daemonsKilledBeforeTheGrantRecover(Victims victims) throws Exception {
         inOwnLab(lab -> {
             MovedGuest guest = lab.guest("web", calm().touchingCold());
-            String id = lab.move(guest, SLOW_POSTCOPY);
-            lab.awaitSaid(guest, "postcopy-active");
-            lab.link().cut(Cut.SILENCE_REVERSE);
-            lab.awaitTargetPhase(guest, "loaded");
+            String id = moveUntilLoadedUnheard(lab, guest);
             victims.die(lab);
             lab.link().heal();
             victims.comeBack(lab);
-            JsonNode report = lab.assertMoved(guest, id);
-            assertThat(report.path("recoveries").size()).isPositive();
+            assertRecovered(lab.assertMoved(guest, id));
         });
     }
 

@@ -53,11 +53,11 @@ public sealed interface PeerMessage {
     /** Target: the move is over. */
     record Finished() implements PeerMessage {}
 
-    /** Source, first message of a new session: where do you stand? */
+    /** Source, first message of a new session, or when it is cut off before {@code STARTED}: where do you stand? */
     record Sync(SourcePhase phase) implements PeerMessage {}
 
     /**
-     * Target's answer to {@code SYNC}.
+     * Target's answer to {@code SYNC}; unasked when it is cut off as it starts the guest.
      *
      * @param phase where it stands
      * @param fact what its QEMU last said

@@ -2,7 +2,8 @@ package io.migrationd.migrationd.move;
 
 /**
  * What QEMU answered to {@code query-migrate} and {@code query-status}, in this order, or an equal pair of events. An
- * event alone is no fact: 7.2 and 10.0 announce postcopy-active before they have loaded the package.
+ * event alone is no fact: 7.2 and 10.0 announce postcopy-active before they have loaded the package. Behind that, and
+ * of a QEMU that answers to nothing, it is: {@link TargetPhase#areEventsFacts}.
  *
  * @param status of the migration
  * @param vcpus whether the guest runs
